@@ -52,6 +52,16 @@ class Found:
     read: Mapping[str, str]
     unsure: bool
 
+    @property
+    def told(self) -> list[str]:
+        """Of each word that was read as another one, that it was."""
+        return [f"{word!r} is read as {near!r}." for word, near in self.read.items()]
+
+
+def first_look(title: str, why: str) -> Hit:
+    """Where one starts when nothing is known yet."""
+    return Hit(FIRST_LOOK, title, FIRST_LOOK, "read", why, 0.0)
+
 
 class Guide:
     """The procedures that there are, to be found by what is seen; those of one target, or all."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import Any
 
 import click
 
@@ -30,9 +29,9 @@ def find(words: tuple[str, ...], target: str | None, as_json: bool) -> None:
     of = targets.load(target) if target else None
     guide = symptoms.Guide(of, choices.is_described, partial(print, file=sys.stderr))
     found = guide.find(said)
-    rows = _rows(found, target or "TARGET", said)
-    for word, near in found.read.items():
-        click.echo(f"{word!r} is read as {near!r}.", err=True)
+    rows = _rows(found, target, said)
+    for line in found.told:
+        click.echo(line, err=True)
     if as_json:
         click.echo(console.as_json(rows))
         return
@@ -42,26 +41,15 @@ def find(words: tuple[str, ...], target: str | None, as_json: bool) -> None:
     )
     click.echo(f"\nThe first: {rows[0]['run']}")
     if found.hits:
-        click.echo(f"Not it? A first look: {_first_look(target or 'TARGET')['run']}")
+        click.echo(f"Not it? A first look: {_line(symptoms.FIRST_LOOK, target)}")
 
 
-def _rows(found: Found, target: str, said: str) -> list[Json]:
+def _rows(found: Found, target: str | None, said: str) -> list[Json]:
     """The best hits; or the first look, saying why."""
-    rows: list[Json] = [
-        vars(hit) | {"run": f"opslib run {hit.name} -t {target}"} for hit in found.hits[:_MOST]
-    ]
-    if rows:
-        return rows
     understood = "nothing is known yet" if found.unsure else f"{said!r} is not understood"
-    return [_first_look(target) | {"why": f"{understood}: see what the system itself says"}]
+    look = symptoms.first_look("A first look", f"{understood}: see what the system itself says")
+    return [vars(hit) | {"run": _line(hit.name, target)} for hit in found.hits[:_MOST] or [look]]
 
 
-def _first_look(target: str) -> dict[str, Any]:
-    return {
-        "name": symptoms.FIRST_LOOK,
-        "title": "A first look",
-        "procedure": symptoms.FIRST_LOOK,
-        "effect": "read",
-        "score": 0.0,
-        "run": f"opslib run {symptoms.FIRST_LOOK} -t {target}",
-    }
+def _line(name: str, target: str | None) -> str:
+    return f"opslib run {name} -t {target or 'TARGET'}"

@@ -9,9 +9,11 @@ import click
 
 from opslib.cli import completion
 from opslib.core import UsageError, redaction, targets, times
+from opslib.core.checks.notes import KINDS
 from opslib.runs.batches import LOCAL
 
 NOTE = click.option("--note", default="", help="What you saw, and why you run this.")
+KIND = click.option("--kind", type=click.Choice(KINDS), default="saw", show_default=True)
 GIVEN = click.option(
     "-p",
     "given",
@@ -45,7 +47,14 @@ SINCE = click.option(
     help="30m, 12h, 1d, 2w, or a date (UTC).",
     callback=lambda _, option, text: times.moment(text) if text else None,
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def as_json(of: str) -> Callable[[Any], Any]:
+    """`--json`, in place of what is printed else."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print JSON instead of {of}.")
+
+
+JSON = as_json("a table")
 _RUNNING = (
     target("Repeat, or a pattern: 'lab/*'.", "targets", multiple=True, required=True),
     GIVEN,

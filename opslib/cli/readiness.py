@@ -25,7 +25,7 @@ _PRACTISED = ("practised", "tries", "last (UTC)", "incident", "to detect", "to m
 
 @click.command(epilog=_STATUS)
 @given.target("Repeat, or a pattern; else every target.", "wanted", multiple=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@given.as_json("tables")
 def readiness(wanted: tuple[str, ...], as_json: bool) -> NoReturn:
     """Where each alarm of a target leads; when each entry was last run there, and last rehearsed.
 
@@ -132,26 +132,20 @@ def _last(found: list[Record], name: str) -> Json | None:
 
 
 def _as_text(found: Json) -> str:
-    target = found["target"]
-    lines = [
-        (row["leads_to"] or "nowhere", row["alarm"], target, row["procedure"] or "-", row["state"])
-        for row in found["alarms"]
+    alarms = sorted(found["alarms"], key=lambda row: bool(row["procedure"]))  # the lost ones first
+    led = [
+        (
+            row["leads_to"] or "nowhere",
+            row["alarm"],
+            found["target"],
+            row["procedure"] or "-",
+            row["state"],
+        )
+        for row in alarms
     ]
-    lost = [line for line, row in zip(lines, found["alarms"], strict=True) if not row["procedure"]]
-    led_to = {row["leads_to"] for row in found["alarms"]}  # comes first, then as in the runbook
+    led_to = {row["leads_to"] for row in alarms}  # comes first, then as in the runbook
     entries = sorted(found["entries"], key=lambda entry: entry["entry"] not in led_to)
     ways = [(e["entry"], e["effect"], *_walk(e["ran"]), *_walk(e["rehearsed"])) for e in entries]
-    never = sum(e["rehearsed"] is None for e in found["entries"])
-    counted = (
-        f"{target}: {len(lost)} of {len(lines)} alarms lead nowhere; "
-        f"{never} of {len(ways)} entries were never rehearsed."
-    )
-    why = [f"Alarms were not looked at, only the file was: {found['not_looked_at']}"]
-    parts = [counted, *why * bool(found["not_looked_at"])]
-    parts += [console.table(_ALARM, lost + [each for each in lines if each not in lost])] * bool(
-        lines
-    )
-    parts += [console.table(_ENTRY, ways)] * bool(ways)
     tried = [
         (
             p["drill"],
@@ -162,8 +156,16 @@ def _as_text(found: Json) -> str:
         )
         for p in found["practised"]
     ]
-    parts += [console.table(_PRACTISED, tried)] * bool(tried)
-    return "\n\n".join(parts)
+    lost = sum(not row["procedure"] for row in alarms)
+    never = sum(e["rehearsed"] is None for e in entries)
+    parts = [
+        f"{found['target']}: {lost} of {len(led)} alarms lead nowhere; "
+        f"{never} of {len(ways)} entries were never rehearsed."
+    ]
+    if found["not_looked_at"]:
+        parts.append(f"Alarms were not looked at, only the file was: {found['not_looked_at']}")
+    tables = ((_ALARM, led), (_ENTRY, ways), (_PRACTISED, tried))
+    return "\n\n".join([*parts, *(console.table(*each) for each in tables if each[1])])
 
 
 def _walk(said: Json | None) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from opslib.cli.given import GIVEN, NOTE, pairs
+from opslib.cli.given import GIVEN, KIND, NOTE, pairs
 from opslib.cli.given import target as on
 from opslib.core.checks import notes
 
@@ -28,7 +28,7 @@ def open(name: str, target: str, given: tuple[str, ...], note: str) -> None:
 @click.command()
 @click.argument("text")
 @click.option("--record", "id", required=True, help="Its id; the beginning is enough.")
-@click.option("--kind", type=click.Choice(notes.KINDS), default="saw", show_default=True)
+@KIND
 def note(text: str, id: str, kind: str) -> None:
     """Add a note to a record, with its time: it is chained to the records and never changed."""
     from opslib.records import find

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -52,6 +53,11 @@ def window(ops: Clock, minutes: float = 60, since: str = "", until: str = "") ->
             "since must be before until, and minutes more than 0."
         )
     return Window(start.astimezone(UTC), end.astimezone(UTC))
+
+
+def as_iso(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with each moment as text in ISO."""
+    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in said.items()}
 
 
 def clock(when: Any, near: datetime) -> str:

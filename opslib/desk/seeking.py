@@ -13,7 +13,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from opslib.catalogue import runbooks, seen
-from opslib.catalogue.symptoms import FIRST_LOOK, Found, Guide, Hit
+from opslib.catalogue.symptoms import Found, Guide, Hit, first_look
 from opslib.core import LAB, OpsError, UsageError, escaped, targets
 from opslib.desk.panels import button, column, entered, open_tab, row, type_in
 from opslib.records import files
@@ -81,7 +81,7 @@ class Seeking:
         )
         self.shown.add_class("opslib-door")
         self._said.add_class("opslib-said")
-        self._unsure.show(_first_look())
+        self._unsure.show(first_look("I do not know yet: a first look", "it says where to start"))
         self._picker.observe(lambda _: self._chosen(), "value")
         self._box.observe(lambda _: self._search(), "value")
         self._chosen()
@@ -155,13 +155,12 @@ class Seeking:
             )
             for p in asked
         }
-        for field in fields.values():
-            field.layout, field.style = {"width": "40rem"}, {"description_width": "9rem"}
 
         def opens() -> None:
             self._ask(name, {n: f.value for n, f in fields.items() if f.value.strip()})
 
         for field in fields.values():
+            field.layout, field.style = {"width": "40rem"}, {"description_width": "9rem"}
             entered(field, opens)
         return (*fields.values(), button(f"Open {name}", opens, style="primary"))
 
@@ -193,12 +192,7 @@ def _understood(found: Found, said: str) -> str:
     if not found.hits:
         known = "Nothing is known yet" if found.unsure else f"Nothing is found for {said!r}"
         return escaped(f"{known}: other words, or a first look.")
-    return escaped(" ".join(f"{a!r} is read as {b!r}." for a, b in found.read.items()))
-
-
-def _first_look() -> Hit:
-    title = "I do not know yet: a first look"
-    return Hit(FIRST_LOOK, title, FIRST_LOOK, "read", "it says where to start", 0)
+    return escaped(" ".join(found.told))
 
 
 def _choices() -> list[tuple[str, str]]:

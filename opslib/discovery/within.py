@@ -39,13 +39,11 @@ def ask_api(ops: Connection, made: Draft) -> Told:
             bodies = {path: body} | {p: body for p, body in below.items() if body is not None}
             break
     deep = [path for path in bodies if has(path, "deep")]
-    api["probes"] = {path: _proves(path) for path in bodies if path not in deep} or {
-        path: _proves(path) for path in deep
-    }
-    if deep or bodies:
-        api["deep"] = deep[0] if deep else next(iter(bodies))
-    if not api["probes"]:
-        del api["probes"]
+    if bodies:
+        shallow = [path for path in bodies if path not in deep]
+        api["probes"] = {path: _proves(path) for path in shallow or deep}
+        api["deep"] = (deep or shallow)[0]
+    else:
         made.note("api", "no usual path of health answered: name those it has in probes")
     told = Told(bodies, paths)
     _items(made, paths)

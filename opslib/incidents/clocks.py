@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from opslib.core import Json, clock
 from opslib.core.checks import severities
+from opslib.core.times import as_iso
 from opslib.incidents import levels, watching
 from opslib.incidents.incidents import Incident
 
@@ -31,11 +32,7 @@ class Phase:
 
     def as_dict(self) -> Json:
         """For JSON."""
-        times = {
-            name: at.isoformat() if at else None
-            for name, at in {"due": self.due, "done": self.done}.items()
-        }
-        return asdict(self) | times
+        return as_iso(asdict(self))
 
 
 def told(incident: Incident, now: datetime) -> list[str]:

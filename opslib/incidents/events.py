@@ -13,21 +13,13 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from opslib.core import Json, UsageError, moment, paths, redaction
-from opslib.core.times import SKEW
+from opslib.core import Json, UsageError, beside, moment, paths, redaction
+from opslib.core.times import SKEW, as_iso
 from opslib.records import files, index
-from opslib.records.chain import beside, database
-from opslib.records.chain.beside import KIND
+from opslib.records.chain import database
+from opslib.records.chain.beside import KIND, keep
 
-_STAGES = {
-    "began": 1,
-    "detected": 2,
-    "acknowledged": 3,
-    "assessed": 3,
-    "mitigated": 3,
-    "resolved": 4,
-    "post-mortem": 5,
-}  # a cause may be found at any time
+MILESTONES: Json = beside(__file__, "milestones")
 
 
 @dataclass(frozen=True)
@@ -52,8 +44,7 @@ class Event:
 
     def as_dict(self) -> Json:
         """For JSON."""
-        times = {"happened": self.happened.isoformat(), "known": self.known.isoformat()}
-        return {**vars(self), **times}
+        return as_iso(vars(self))
 
 
 def every() -> list[Event]:
@@ -78,7 +69,7 @@ def append(decide: Callable[[Sequence[Event]], tuple[str, Json]]) -> str:
         text = json.dumps(redaction.mask_tree(said), ensure_ascii=False, default=str)
         index.enter(KIND, id, said=text, on=connection)
         rows = index.entries(connection, kind=KIND, id=id)
-    beside.keep(rows)  # what lies there is in the index, and nobody waits for a disk or a bucket
+    keep(rows)  # what lies there is in the index, and nobody waits for a disk or a bucket
     return id
 
 
@@ -99,9 +90,9 @@ def when(text: str) -> datetime:
 
 def require_order(marked: Mapping[str, Event], milestone: str, at: datetime) -> None:
     """Raises UsageError: a milestone would stand on the wrong side of another."""
-    stage = _STAGES.get(milestone)
+    stage = MILESTONES[milestone].get("stage")
     for name, mark in marked.items():
-        other = _STAGES.get(name)
+        other = MILESTONES[name].get("stage")
         if stage and other and (stage - other) * (at - mark.happened) < timedelta(0):
             raise UsageError(
                 f"{milestone} at {at:%Y-%m-%d %H:%M} would be "

@@ -11,22 +11,11 @@ from opslib.core import Json, Refused, UsageError, require_known, unknown_name
 from opslib.core.checks import notes
 from opslib.core.tables import safe
 from opslib.incidents import events, levels
-from opslib.incidents.events import Event
+from opslib.incidents.events import MILESTONES, Event
 from opslib.records import reading
 from opslib.records.records import Record
 
-MILESTONES = (
-    "began",
-    "detected",
-    "acknowledged",
-    "assessed",
-    "mitigated",
-    "cause-found",
-    "resolved",
-    "post-mortem",
-)
 _SAID = ("title", "target", "severity", "alarm", "drill")  # when it was started
-_OF_SOME = ("assessed", "post-mortem")  # due only where the target's file says by when
 _TIED_BEFORE = timedelta(days=1)  # what ran since it began, before somebody started the incident
 
 
@@ -73,7 +62,7 @@ class Incident:
     @property
     def missing(self) -> list[str]:
         """Those that every incident has, and this one not yet."""
-        wanted = [name for name in MILESTONES if name not in _OF_SOME]
+        wanted = [name for name, of in MILESTONES.items() if not of.get("where_due")]
         return [name for name in wanted if name not in self.milestones]
 
     @property
@@ -265,21 +254,16 @@ def tied(incident: Incident) -> list[Record]:
     """Its records, the oldest first: every run on its target while it was open, however it was
     started, what it was tied to by hand, and its own looks; without what was untied.
     """
-    ids = set(incident.first.said.get("ties") or ())
+    said = dict.fromkeys(incident.first.said.get("ties") or (), True)  # by id: is it tied?
     for event in incident.events:
         if event.what == "looked":
-            ids.add(event.said["record"])
-        elif event.what == "tie":
-            ids.update(event.said["records"])
-    last: dict[str, str] = {}  # of each record that was named by hand, what was said last
-    for event in incident.events:
-        if event.what in ("tie", "untie"):
-            last |= dict.fromkeys(event.said["records"], event.what)
-    off = {id for id, what in last.items() if what == "untie"}
+            said[event.said["record"]] = True
+        elif event.what in ("tie", "untie"):
+            said |= dict.fromkeys(event.said["records"], event.what == "tie")
 
     def belongs(record: Record) -> bool:
         end = incident.ended
         ran = record.target == incident.target and record.started >= incident.started
-        return (ran and (end is None or record.started <= end)) or record.id in ids
+        return said.get(record.id, ran and (end is None or record.started <= end))
 
-    return [r for r in reversed(reading.list_records()) if belongs(r) and r.id not in off]
+    return [record for record in reversed(reading.list_records()) if belongs(record)]

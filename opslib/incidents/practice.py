@@ -29,16 +29,12 @@ def start(drill: str, title: str, target: str, severity: str = "", alarm: str = 
     return incidents.mark("began", found.started, found.id)
 
 
-def tries(drill: str, target: str) -> list[Incident]:
-    """Those that were ended, the newest first."""
-    found = incidents.every(target)
-    return [i for i in found if i.drill == drill and i.ended]
-
-
 def last_try(incident: Incident) -> Incident | None:
-    """Of the same drill on the same target; None: this is the first one."""
-    earlier = tries(incident.drill, incident.target) if incident.drill else []
-    return next((i for i in earlier if i.started < incident.started), None)
+    """The newest that was ended of the same drill on the same target; None: this is the first."""
+    before = [
+        i for i in incidents.every(incident.target) if i.ended and i.started < incident.started
+    ]
+    return next((i for i in before if incident.drill and i.drill == incident.drill), None)
 
 
 def compared(incident: Incident, last: Incident) -> list[Line]:
@@ -64,15 +60,11 @@ def _told(incident: Incident, last: Incident, start: str, end: str) -> str:
     return f"{clocks.minutes(abs(now - before))} {late}"
 
 
-def open_on(target: str) -> list[Incident]:
-    """The practice that is under way there."""
-    return [i for i in incidents.every(target, only_open=True) if i.drill]
-
-
 def taken_out(target: str, drill: str, how: str) -> list[Incident]:
     """Keep with the practice that is open there that its fault was taken out by the lab, not by a
     procedure: its times say less then. Those incidents.
     """
-    found = [i for i in open_on(target) if drill in ("", i.drill)]
+    still = [i for i in incidents.every(target, only_open=True) if i.drill]
+    found = [i for i in still if drill in ("", i.drill)]
     text = f"the fault was taken out by {how}, not mended by a procedure"
     return [incidents.note(text, "told", incident=each.id) for each in found]

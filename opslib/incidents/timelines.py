@@ -13,12 +13,14 @@ from typing import Any
 
 from opslib.core import UNSURE, Json, OpsError, cut
 from opslib.core.findings import MIME
+from opslib.core.times import as_iso
 from opslib.incidents import clocks, incidents, looks, standing
 from opslib.incidents.incidents import Incident
 from opslib.records import copies, reading
 from opslib.records.records import Record
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
+_MARKUP = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|#"} | {"<": "&lt;", ">": "&gt;"})
 _NEAR = timedelta(seconds=10)  # a call, and the event that CloudTrail has of it
 _SAME = timedelta(minutes=2)  # a version, and who published it
 
@@ -41,8 +43,7 @@ class Row:
 
     def as_dict(self) -> Json:
         """For JSON and CSV."""
-        known = self.known.isoformat() if self.known else ""
-        return {**asdict(self), "time": self.time.isoformat(), "known": known}
+        return as_iso(asdict(self) | {"known": self.known or ""})
 
 
 COLUMNS = tuple(Row.__dataclass_fields__)
@@ -213,9 +214,4 @@ def as_markdown(rows: Sequence[Row], link: Any = None) -> str:
 
 def escape(text: str) -> str:
     """Text of strangers in Markdown: no markup, no HTML, no new line, no column of a table."""
-    flat = " ".join(str(text).split())
-    for mark in "\\`*_[]<>|#":
-        flat = flat.replace(
-            mark, f"\\{mark}" if mark not in "<>" else {"<": "&lt;", ">": "&gt;"}[mark]
-        )
-    return flat
+    return " ".join(str(text).split()).translate(_MARKUP)

@@ -133,10 +133,12 @@ def _seconds(call: Json) -> float:
 
 def _picture(data: Json) -> str:
     """The address of the picture in an output; empty when it has none, or a table as well."""
+    if "text/html" in data:
+        return ""
     for mime in ("image/jpeg", "image/gif"):
-        if mime in data and "text/html" not in data:
+        if mime in data:
             return f"data:{mime};base64,{data[mime].replace(chr(10), '')}"
-    if "image/svg+xml" in data and "text/html" not in data:  # so it runs nothing, loads nothing
+    if "image/svg+xml" in data:  # so it runs nothing, loads nothing
         svg = base64.b64encode(data["image/svg+xml"].encode()).decode()
         return f"data:image/svg+xml;base64,{svg}"
     return ""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from opslib.catalogue import runbooks
 from opslib.core import LAB, Json, Target, UsageError, count, targets
@@ -173,15 +172,8 @@ def _is_known(name: str, known: frozenset[str]) -> bool:
     return any(text == name or (len(text) >= _LONG and text in name) for text in known)
 
 
-def _texts(facts: Any) -> frozenset[str]:
-    """Every text that a target's file says of what is in the account."""
-    if isinstance(facts, dict):
-        apart = ("title", "system", "environment", "region", "account")
-        parts: Sequence[Any] = [value for key, value in facts.items() if key not in apart]
-    elif isinstance(facts, list):
-        parts = facts
-    else:
-        text = str(facts)
-        last = text.rpartition("/")[2] if text.startswith("arn:") else text
-        return frozenset([text, last] if isinstance(facts, str) else [])
-    return frozenset(text for part in parts for text in _texts(part))
+def _texts(facts: Json) -> frozenset[str]:
+    """Every text that a target's file says of what is in the account; of an ARN its end, too."""
+    apart = ("title", "system", "environment", "region", "account")
+    found = {*targets.texts(facts, apart)}
+    return frozenset(found | {text.rpartition("/")[2] for text in found if text[:4] == "arn:"})

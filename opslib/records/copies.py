@@ -74,10 +74,14 @@ def is_ended(name: str) -> bool:
         return True
 
 
+def files_of(path: Path) -> list[Path]:
+    """The file of a record, its page, and what is beside it on this disk."""
+    return [path, path.with_suffix(".html"), *sorted(path.with_suffix(".spill").glob("*"))]
+
+
 def push(path: Path) -> None:
     """Put a record there, with its page and what is beside it. Raises OpsError."""
-    beside = path.with_suffix(".spill").glob("*")
-    for file in (path, path.with_suffix(".html"), *sorted(beside)):
+    for file in files_of(path):
         if base() and file.is_file():
             with translated(f"{file.name} cannot be kept in {base()}"):
                 _object(file).put(Body=file.read_bytes(), ACL="bucket-owner-full-control")

@@ -31,8 +31,10 @@ _REASONS = {
 }
 
 
-def reason(exc: OSError) -> str:
-    """Why a write failed, in words."""
+def reason(exc: OSError | OpsError) -> str:
+    """Why a file could not be written or read, in words."""
+    if isinstance(exc, OpsError):
+        return str(exc)
     return _REASONS.get(exc.errno or 0) or exc.strerror or str(exc)
 
 

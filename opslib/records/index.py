@@ -8,14 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from opslib.core import OpsError
-from opslib.records import copies
 from opslib.records.chain import database
 from opslib.records.facts import lease, moment, process, who
 from opslib.records.records import Row
@@ -154,13 +152,15 @@ def row_hash(row: Row) -> str:
 
 
 def rows(since: str = "", begins: str = "", most: int | None = None, **where: Any) -> list[Row]:
-    """The rows, oldest first; `target="x"`, or one of several, and the like narrow them. `since`:
-    started then or later; `begins`: ids that begin so; `most`: the newest of them.
+    """The rows, oldest first; `target="x"`, or one of several, and the like narrow them; None: any.
+
+    `since`: started then or later; `begins`: ids that begin so; `most`: the newest of them.
     """
     columns = database.records.c
     later = [columns.started >= since] if since else []
     for name, value in where.items():
-        later.append(columns[name].in_([value] if isinstance(value, str) else value))
+        if value is not None:
+            later.append(columns[name].in_([value] if isinstance(value, str) else value))
     later += [columns.id >= begins, columns.id.startswith(begins, autoescape=True)] * bool(begins)
     # An id is random within its second; of runs that began in one millisecond, the first to end
     # was first.
@@ -212,10 +212,3 @@ def snapshot() -> tuple[list[Row], list[Row], tuple[int, str]]:
         end = last_seal(connection)
         asked = sa.select(database.records).order_by(database.records.c.started)
         return database.found(asked, connection), entries(connection), end
-
-
-def unlisted() -> list[str]:
-    """The files of ended runs on this disk that have no row."""
-    listed = ids()
-    new = [name for name in copies.records() if Path(name).stem not in listed]
-    return [name for name in new if copies.is_ended(name)]

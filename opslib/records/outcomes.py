@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opslib.core import SEVERITY, UNSURE, Json
+from opslib.core import SEVERITY, UNSURE, Json, redaction
 from opslib.core.checks.evidence import Line, evidence
 from opslib.core.findings import known
 from opslib.records import records
@@ -90,6 +90,16 @@ def journal(file: Path) -> list[Event]:
         return parsed(file.read_bytes().split(b"\n"))
     except OSError:
         return []
+
+
+def write_down(file: Path, *events: Event) -> None:
+    """Add events, masked, to a file that `journal` reads.
+
+    A full disk shows when the record itself is saved.
+    """
+    lines = (json.dumps(redaction.mask_tree(event)) + "\n" for event in events)
+    with contextlib.suppress(OSError), file.open("a", encoding="utf-8") as journal:
+        journal.writelines(lines)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from datetime import UTC, datetime
+from pathlib import Path
 
 from opslib.core import Json, Refused, UsageError, unknown_name
 from opslib.records.records import OUTCOMES, RUNNING, Record
@@ -24,11 +25,8 @@ def list_records(
     if outcome is not None and outcome not in (*OUTCOMES, RUNNING):
         raise unknown_name("outcome", outcome, (*OUTCOMES, RUNNING))
     interruptions.close_abandoned()
-    narrowed: Json = {
-        k: v for k, v in {"target": target, "outcome": outcome}.items() if v is not None
-    }
     start = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if since else ""
-    found = map(Record.of, reversed(index.rows(start, most=most, **narrowed)))
+    found = map(Record.of, reversed(index.rows(start, most=most, target=target, outcome=outcome)))
     return [record for record in found if since is None or record.started >= since]
 
 
@@ -36,7 +34,11 @@ def unlisted() -> list[str]:
     """The files of ended runs that have no row; only `verify` looks for them in s3."""
     from opslib.records import copies, index
 
-    return [] if copies.base() else index.unlisted()
+    if copies.base():
+        return []
+    listed = index.ids()
+    new = [name for name in copies.records() if Path(name).stem not in listed]
+    return [name for name in new if copies.is_ended(name)]
 
 
 def find(id: str) -> Record:

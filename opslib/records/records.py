@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from opslib.core import Json, OpsError, paths, redaction
+from opslib.core.times import as_iso
 
 Row = Json  # of the index
 ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
@@ -73,12 +74,7 @@ class Record:
 
     def as_dict(self) -> Json:
         """For JSON."""
-        return asdict(self) | {
-            "started": self.started.isoformat(),
-            "ended": self.ended.isoformat() if self.ended else None,
-            "path": str(self.path),
-            "page": str(self.page),
-        }
+        return as_iso(asdict(self)) | {"path": str(self.path), "page": str(self.page)}
 
 
 COLUMNS = tuple(field.name for field in fields(Record))

@@ -28,6 +28,7 @@ from opslib.core import (
     number,
 )
 from opslib.core.findings import MIME
+from opslib.core.times import as_iso
 from opslib.incidents import clocks, incidents, looks
 from opslib.incidents.incidents import Incident
 
@@ -49,8 +50,7 @@ class Happened(Findings):
 
     def _repr_mimebundle_(self, **given: Any) -> Json:
         bundle = super()._repr_mimebundle_(**given)
-        rows = [] if self.evidence is None else self.evidence.to_dict("records")
-        bundle[MIME][looks.KEPT] = [row | {"time": row["time"].isoformat()} for row in rows]
+        bundle[MIME][looks.KEPT] = [as_iso(row) for row in _rows(self)]
         return bundle
 
 
@@ -59,11 +59,10 @@ class Measured(Plotted):
 
     def _repr_mimebundle_(self, **given: Any) -> Json:
         bundle = super()._repr_mimebundle_(**given)
-        rows = [] if self.evidence is None else self.evidence.to_dict("records")
         around = {"around": [at.isoformat() for at in (self.within.start, self.within.end)]}
         bundle[MIME][looks.MEASURED] = [
             vars(panel) | {"lines": [_kept(line) for line in panel.lines]} | row | around
-            for panel, row in zip(self.panels, rows, strict=True)
+            for panel, row in zip(self.panels, _rows(self), strict=True)
         ]
         return bundle
 
@@ -179,17 +178,16 @@ def _in_alarm(
     now = {row.alarm: row for row in listed.itertuples()}
     for name in sorted({name for _, name, _ in states} | set(now)):
         mine = [(when, said) for when, of, said in states if of == name]
-        begun = mine[0][1].startswith("ALARM") if mine else False
-        if not mine:
+        if mine:
+            begun = mine[0][1].startswith("ALARM")
+        else:
             begun = now[name].state == "ALARM" and now[name].since <= span.end
         total, on = timedelta(), span.start if begun else None
-        for when, said in mine:
+        for when, said in [*mine, (span.end, "ALARM")]:  # what still rings is counted until then
             if on and said.startswith("ALARM"):
                 total, on = total + max(timedelta(), when - max(on, span.start)), None
             if said.endswith("to ALARM"):
                 on = when
-        if on:
-            total += max(timedelta(), span.end - max(on, span.start))
         if total:
             minutes = round(total / timedelta(minutes=1)) or "less than 1"
             asked = Question(f"minutes in ALARM: {name}", "counted", _ALARMS)

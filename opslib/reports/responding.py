@@ -146,11 +146,11 @@ def check_watch(ops: Connection, incident: Incident | None) -> Findings:
     if here == "critical":
         return Findings(asked.critical(f"{until}; critical again, as seen above"))
     if due > now:
-        left = f"{until}, {clocks.minutes(due - now)} left. Look again then: run this once more"
-        return Findings(asked.answer("ok" if here != "unknown" else "unknown", left))
-    status = "unknown" if here == "unknown" else "ok"
-    dark = "; not all could be seen" if status == "unknown" else ""
-    return Findings(asked.answer(status, f"{until}; looked at now, nothing is critical{dark}"))
+        told = f"{until}, {clocks.minutes(due - now)} left. Look again then: run this once more"
+    else:
+        dark = "; not all could be seen" if here == "unknown" else ""
+        told = f"{until}; looked at now, nothing is critical{dark}"
+    return Findings(asked.answer("unknown" if here == "unknown" else "ok", told))
 
 
 def _watched(ops: Connection, incident: Incident) -> int:

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import chain
 
 from opslib.catalogue import symptoms
-from opslib.core import Connection, Finding, Findings, Json, Question, check, dtypes, frame
+from opslib.core import Connection, Finding, Findings, Question, beside, check, dtypes, frame
 from opslib.reports import sections
 from opslib.reports.reports import independent
 from opslib.runs import choices
@@ -19,13 +19,6 @@ STARTS = dtypes("""
     it_says str
 """)
 _MOST = 3
-_LOOKS: list[Json] = [  # as rows of sections.yaml
-    {"where": "api.probes", "checks": ["health.check_probes"]},
-    {"where": "services", "checks": ["services.check_services", "services.check_targets"]},
-    {"where": "functions", "checks": ["functions.check_functions"]},
-    {"where": "alarms", "checks": ["alarms.check_alarms"]},
-    {"where": "metrics", "checks": ["metrics.check_metrics"]},
-]
 _ORDER = ("first", "second", "third")
 
 
@@ -39,19 +32,19 @@ def check_symptom(ops: Connection, symptom: str = "") -> Findings:
     if not symptom.strip():
         return Findings(note="No symptom is given: see below what the system itself says.")
     found = symptoms.Guide(ops.target, choices.is_described).find(symptom)
-    read = [f"{word!r} is read as {near!r}." for word, near in found.read.items()]
+    read = " ".join(found.told)
     asked = Question(f"symptom: {symptom}", "none", "what procedures and the runbook say")
     if not found.hits:
         seen = "nothing is known yet" if found.unsure else "not understood"
         said = f"{seen}: the first look below says where it points"
-        return Findings(asked.unknown(said), note=" ".join(read))
+        return Findings(asked.unknown(said), note=read)
     hits = found.hits[:_MOST]
     told = [
         asked.warn(f"{order}: {hit.title}. It says: {hit.why}", next=hit.name)
         for order, hit in zip(_ORDER, hits, strict=False)
     ]
     rows = [(order, hit.name, hit.title, hit.effect, hit.why) for order, hit in enumerate(hits, 1)]
-    return Findings(told, frame(rows, STARTS), " ".join(read))
+    return Findings(told, frame(rows, STARTS), read)
 
 
 def first_look(ops: Connection) -> Findings:
@@ -62,7 +55,9 @@ def first_look(ops: Connection) -> Findings:
     """
     facts = ops.target.facts.plain()
     looks = [
-        (row["where"].split(".")[0], look) for row in _LOOKS for look in sections.looks(row, facts)
+        (row["where"].split(".")[0], look)
+        for row in beside(__file__, "triage")
+        for look in sections.looks(row, facts)
     ]
     before = len(ops.findings)
     results = ops.gather(*(partial(independent, ops, part, look) for part, look in looks))

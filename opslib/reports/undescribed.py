@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
-from opslib.core import Connection, Finding, Findings, Question, check, count
+from opslib.core import Connection, Finding, Findings, Question, check, count, targets
 from opslib.core.reads.stores.queues import Queue
 
 _LISTED = {
@@ -19,10 +17,10 @@ _LISTED = {
 @check("Is all that is the system's in its target's file?")
 def check_undescribed(ops: Connection) -> Findings:
     """Functions, queues, state machines whose name begins with the target's `prefix`."""
-    prefix, known = ops.target["prefix"], set(_texts(ops.target.facts))
+    prefix, known = ops.target["prefix"], {*map(_last, targets.texts(ops.target.facts))}
 
     def named(kind: str) -> Finding:
-        found = {re.split("[/:]", each)[-1] for each in ops.pages(*_LISTED[kind])}
+        found = {*map(_last, ops.pages(*_LISTED[kind]))}
         mine = sorted(name for name in found if name.startswith(prefix))
         lost = [name for name in mine if name not in known]
         rule = f"each that is named {prefix}… is in the target's file"
@@ -37,10 +35,6 @@ def check_undescribed(ops: Connection) -> Findings:
     return Findings(ops.each(named, _LISTED, "every {}").values())
 
 
-def _texts(facts: Any) -> Iterator[str]:
-    """Every text in a file; of an ARN its last part."""
-    if isinstance(facts, str):
-        yield re.split("[/:]", facts)[-1]
-    many = isinstance(facts, (list, tuple))
-    for each in facts.values() if isinstance(facts, dict) else facts if many else ():
-        yield from _texts(each)
+def _last(name: str) -> str:
+    """Of an ARN or an address its last part."""
+    return re.split("[/:]", name)[-1]

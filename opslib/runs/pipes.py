@@ -4,7 +4,6 @@ come.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from opslib.core import redaction
-from opslib.records.outcomes import Event, parsed
+from opslib.records.outcomes import Event, parsed, write_down
 
 
 class JournalPipe:
@@ -73,11 +72,7 @@ class JournalPipe:
         for event in kept:
             if event.get("event") == "progress":
                 self._tell(redaction.mask(str(event.get("message", ""))))
-        with (  # a full disk shows when the record itself is saved
-            contextlib.suppress(OSError),
-            self._file.open("a", encoding="utf-8") as file,
-        ):  # what is there when the machine goes down is what was done
-            file.writelines(json.dumps(redaction.mask_tree(event)) + "\n" for event in kept)
+        write_down(self._file, *kept)
 
     def put(self, event: Event) -> None:
         """What the engine itself has to tell, before the kernel does."""

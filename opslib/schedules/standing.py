@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from opslib.core import Json
+from opslib.core.times import as_iso
 from opslib.schedules import ledger
 from opslib.schedules.ledger import BEGUN, MISSED
 from opslib.schedules.running import LOOKS_BACK
@@ -30,8 +31,7 @@ class Standing:
 
     def as_dict(self) -> Json:
         """For JSON."""
-        last = self.last.isoformat() if self.last else None
-        return asdict(self) | {"last": last, "next": self.next.isoformat()}
+        return as_iso(asdict(self))
 
 
 def standings(planned: list[Schedule], now: datetime) -> list[Standing]:

@@ -37,16 +37,16 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
 
     async def save(self, model: Any, path: str = "") -> Any:
         self._require(path)
-        if self._in_catalogue(path) and model.get("type") == "notebook" and model.get("content"):
-            for cell in model["content"]["cells"]:
-                if cell["cell_type"] == "code":
-                    cell |= {"outputs": [], "execution_count": None}
-                    cell["metadata"].pop("execution", None)
-        elif model.get("type") == "notebook" and model.get("content"):
-            for cell in model["content"]["cells"]:
+        catalogued = self._in_catalogue(path)
+        whole = model.get("type") == "notebook" and model.get("content")
+        for cell in whole["cells"] if whole else ():
+            if not catalogued:
                 for out in cell.get("outputs", ()):  # reopened, it would hide what stands for it
                     for kind in (WIDGET, SCRIPT):
                         out.get("data", {}).pop(kind, None)
+            elif cell["cell_type"] == "code":
+                cell |= {"outputs": [], "execution_count": None}
+                cell["metadata"].pop("execution", None)
         return await super().save(model, path)
 
     async def delete_file(self, path: str) -> Any:

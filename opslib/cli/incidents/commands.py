@@ -13,7 +13,6 @@ import click
 from opslib.cli import completion, given
 from opslib.cli.incidents import texts
 from opslib.core import OpsError, console
-from opslib.core.checks import notes
 from opslib.incidents import causes, events, looks, timelines
 from opslib.incidents import incidents as known
 from opslib.records import LOOKED
@@ -27,7 +26,7 @@ _OF = click.option(
     help="Its id; the beginning is enough. Else the open one.",
     shell_complete=completion.incidents,
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+_json = given.as_json("text")
 
 
 @click.group()
@@ -78,7 +77,7 @@ def _progress() -> Iterator[Callable[[str, str], console.Progress]]:
 
 @incident.command()
 @click.argument("text")
-@click.option("--kind", type=click.Choice(notes.KINDS), default="saw", show_default=True)
+@given.KIND
 @_AT
 @click.option("--record", default="", help="The id of a record that shows it.")
 @_OF
@@ -89,7 +88,7 @@ def note(text: str, kind: str, at: str, record: str, id: str) -> None:
 
 
 @incident.command()
-@click.argument("milestone", type=click.Choice(known.MILESTONES))
+@click.argument("milestone", type=click.Choice([*events.MILESTONES]))
 @_AT
 @_OF
 def mark(milestone: str, at: str, id: str) -> None:

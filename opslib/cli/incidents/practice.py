@@ -13,7 +13,7 @@ from opslib.incidents.incidents import Incident
 from opslib.lab import commands as plain
 
 lab = click.Group("lab", help=plain.lab.help, commands=dict(plain.lab.commands))
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+_json = given.as_json("text")
 
 
 @lab.command("break")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,18 @@ class Facts(dict[str, Any]):
     def plain(self) -> Json:
         """As JSON has it."""
         return dict(json.loads(json.dumps(self)))
+
+
+def texts(facts: Any, apart: Collection[str] = ()) -> Iterator[str]:
+    """Every text in a target's facts, but for what stands under these keys."""
+    if isinstance(facts, str):
+        yield facts
+    elif isinstance(facts, list):
+        for each in facts:
+            yield from texts(each, apart)
+    elif isinstance(facts, dict):
+        for key in facts.keys() - {*apart}:
+            yield from texts(facts[key], apart)
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,8 @@ from opslib.incidents.incidents import Incident
 from opslib.incidents.papers import documents, indexes, pictures
 from opslib.incidents.papers.people import Hidden
 from opslib.incidents.timelines import Timeline
-from opslib.records import copies, files, index, records
+from opslib.records import copies, files, index
 from opslib.records.chain import database
-from opslib.records.records import Record
 
 _TEXT = (".html", ".ipynb", ".md", ".json", ".csv", ".txt")
 _PLACE = Path(__file__).parent / "exported"
@@ -101,22 +100,16 @@ class _Made:
     def _put_records(self) -> None:
         self._sealed: list[Json] = []
         for record in self._records:
-            stem = records.place(record.id)
-            names = [stem.as_posix(), stem.with_suffix(".html").as_posix()]
-            folder = record.path.with_suffix(".spill")
-            beside = sorted(folder.glob("*")) if folder.is_dir() else []
-            names += [f"{stem.with_suffix('.spill').as_posix()}/{path.name}" for path in beside]
-            same = [self._put_file(record, name) for name in names]
+            same = [self._put_file(path) for path in copies.files_of(record.path)]
             self._sealed.append({"id": record.id, "as_sealed": all(same)})
 
-    def _put_file(self, record: Record, name: str) -> bool:
-        path = paths.records() / name
+    def _put_file(self, path: Path) -> bool:
+        name = path.relative_to(paths.records()).as_posix()
         try:
             copies.fetch_missing(path)
             return self._put(f"records/{name}", path.read_bytes())
         except (OSError, OpsError) as exc:
-            why = files.reason(exc) if isinstance(exc, OSError) else str(exc)
-            self.left_out.append(f"{name}: {why}")
+            self.left_out.append(f"{name}: {files.reason(exc)}")
             return False
 
     def _put_told(self, made: Timeline) -> None:
@@ -171,12 +164,8 @@ class _Made:
             "people_hidden": self._hidden is not None,
         }
         self._put("chain.json", _json(chain))
-        for path in sorted(_PLACE.glob("*")):
-            if path.suffix in (".txt", ".py"):
-                name = (
-                    path.name.removesuffix(".txt") if path.name.endswith(".py.txt") else path.name
-                )
-                self.files[name] = path.read_bytes()
+        for path in _PLACE.glob("*.txt"):
+            self.files[path.name.replace(".py.txt", ".py")] = path.read_bytes()
         lines = [
             f"{hashlib.sha256(content).hexdigest()}  {name}"
             for name, content in sorted(self.files.items())

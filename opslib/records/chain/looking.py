@@ -47,22 +47,23 @@ class Look:
     def at(self, row: Row) -> Iterator[Problem]:
         """The files of a record."""
         id, name = row["id"], row["path"]
+        stem = name.removesuffix(".ipynb")
         self._known.add(name)
         if row["seq"] is None:
-            self._open.add(name.removesuffix(".ipynb"))
+            self._open.add(stem)
             if row["outcome"] != records.RUNNING:
                 yield Problem(id, f"its row is not sealed, though it ended ({row['outcome']})")
             return
         if name != records.place(id).as_posix():
             yield Problem(id, f"its row names the file of another: {name}")
-        if not self._went(id, name.removesuffix(".ipynb") + ".html"):
+        if not self._went(id, stem + ".html"):
             yield from self._page(row)
         if self._went(id, name):
-            self._open.add(name.removesuffix(".ipynb"))
+            self._open.add(stem)
             return
         wrong = self._differs(name, row["sha256"])
         if wrong:
-            self._open.add(name.removesuffix(".ipynb"))
+            self._open.add(stem)
             yield Problem(id, f"its file {name} {wrong}")
             return
         yield from self._inside(row)
@@ -100,7 +101,6 @@ class Look:
 
     def _page(self, row: Row) -> Iterator[Problem]:
         name = row["path"].removesuffix(".ipynb") + ".html"
-        self._known.add(name)
         digest = self._pages.get(name, row["page"])
         if digest is None:
             self._before = max(self._before, row["ended"] or "")
@@ -123,8 +123,7 @@ class Look:
         try:
             same = copies.sha256(paths.records() / name) == digest
         except (OSError, OpsError) as exc:
-            why = files.reason(exc) if isinstance(exc, OSError) else str(exc)
-            return f"is missing or cannot be read ({why})"
+            return f"is missing or cannot be read ({files.reason(exc)})"
         return "" if same else "was altered"
 
     def strangers(self, ids: set[str]) -> Iterator[Problem]:
@@ -150,13 +149,17 @@ class Look:
 
     def notes(self) -> Iterator[str]:
         """What nothing proves."""
-        aside = [name for name in sorted(self._names - self._known) if _SET_ASIDE.fullmatch(name)]
         if self._not_covered:
             yield (
                 f"{self._not_covered} pages were made before pages were sealed, and are not "
                 "covered. To seal one: opslib records page ID."
             )
-        if aside := [name for name in aside if not name.endswith(_SHOWN)]:
+        aside = [
+            name
+            for name in sorted(self._names - self._known)
+            if _SET_ASIDE.fullmatch(name) and not name.endswith(_SHOWN)
+        ]
+        if aside:
             yield f"No records, and not covered: {', '.join(aside[:5])}{' …' * (len(aside) > 5)}"
 
 

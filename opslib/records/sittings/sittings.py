@@ -245,10 +245,7 @@ class Sitting:
             return
         event = json.loads(json.dumps({**event, "during": self._during}, default=str))
         self._told.append(event)
-        with contextlib.suppress(OSError):  # a full disk shows when the record itself is saved
-            line = json.dumps(redaction.mask_tree(event))
-            with self._draft.journal.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+        outcomes.write_down(self._draft.journal, event)
         self._waiting.set()
 
     def _save(self, *, at_once: bool = False) -> bool:

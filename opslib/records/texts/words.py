@@ -92,7 +92,7 @@ def search(
         said = {row.id: row.said for row in connection.execute(told)}
         hits = [
             Hit(
-                Record.of({name: row[name] for name in COLUMNS}),
+                Record.of(row),
                 [
                     line
                     for line in said[row["id"]].splitlines()

@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any
 
@@ -168,13 +168,9 @@ class Batch:
     def _task(self, item: Item) -> Json:
         """What is sent. No secret: `_require_sendable`."""
         return {
-            "ids": self._ids[item.id],
-            "name": item.name,
+            **vars(item),
             "procedure": item.procedure.name,
-            "target": item.target,
-            "parameters": item.parameters,
-            "note": item.note,
-            "timeout_seconds": item.timeout_seconds,
+            "ids": self._ids[item.id],
             "topic": self._topic,
             "by": f"{facts.who()} on {facts.host()}",
         }
@@ -244,10 +240,9 @@ def work(task: Json) -> Json:
     def tell(cell: int, cells: int, text: str) -> None:
         worker.log_event(topic, [ids[0], cell, cells, redaction.mask(text)])
 
-    said = {name: task[name] for name in ("name", "target", "parameters", "note")}
     try:
-        found = procedures.find(task["procedure"])
-        item = Item(ids[0], procedure=found, timeout_seconds=task["timeout_seconds"], **said)
+        own = {field.name: task[field.name] for field in fields(Item)}
+        item = Item(**own | {"procedure": procedures.find(task["procedure"])})
         batch = {"of": topic, "by": task["by"], "worker": worker.address}
         return {"id": taking.take(item, ids, batch, tell)}
     except Exception as exc:  # noqa: BLE001 - what it was is told there, masked

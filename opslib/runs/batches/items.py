@@ -48,12 +48,13 @@ class Item:
                 raise
         return reading.find(request.id)
 
+    def at_start(self) -> Json:
+        """What its record says before it is run."""
+        return facts.at_start(self.name, self.procedure.name, self.target, self.parameters, self.id)
+
     def not_run(self, why: str) -> Record:
         """Its record all the same: failed, with the reason. Raises OpsError when it is not kept."""
-        known = facts.at_start(
-            self.name, self.procedure.name, self.target, self.parameters, self.id
-        )
-        draft = sealing.opened(self._notebook(), known)
+        draft = sealing.opened(self._notebook(), self.at_start())
         ending = Ending("failed", f"It was not run: {why}")
         draft.facts |= outcomes.conclude(ending, []) | {"ended": draft.ended()}
         if trouble := sealing.keep(draft):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from opslib.core import Json, OpsError
-from opslib.records import facts, index, interruptions, records
+from opslib.records import index, interruptions, records
 from opslib.records.index import Taken
 from opslib.records.records import Row
 from opslib.runs.batches import local
@@ -32,9 +32,10 @@ def take(item: Item, ids: Sequence[str], batch: Json, tell: Tell) -> str:
     for id in ids:
         if id in _stopped:
             raise OpsError("The batch was stopped before it was begun.")
-        row = _ended(item, id)
+        one = replace(item, id=id)
+        row = _ended(one)
         if row is None:
-            _run(replace(item, id=id), batch | {"instead_of": cut_off}, tell)
+            _run(one, batch | {"instead_of": cut_off}, tell)
             return id
         if row["target"] == item.target and row["outcome"] != INTERRUPTED:
             return id
@@ -43,16 +44,15 @@ def take(item: Item, ids: Sequence[str], batch: Json, tell: Tell) -> str:
     return cut_off[-1]
 
 
-def _ended(item: Item, id: str) -> Row | None:
+def _ended(item: Item) -> Row | None:
     """The sealed row of that id, when whoever has it has ended; None: it is ours now."""
     while True:
-        found = index.rows(id=id)
+        found = index.rows(id=item.id)
         if found and found[0]["seq"] is not None:
             return found[0]
         if not found:
-            known = facts.at_start(item.name, item.procedure.name, item.target, item.parameters, id)
             try:
-                index.reserve(records.row(known))
+                index.reserve(records.row(item.at_start()))
             except Taken:
                 continue
             return None
