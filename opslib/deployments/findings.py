@@ -38,10 +38,12 @@ def judged(plan: TerraformPlan) -> Findings:
             [change for change in told if change.kind == "forget"],
         ),
         ("Opened to everyone", [change for change in alive if lets_all_in(change)]),
-        ("What protects it is taken away", [change for change in alive if change.bared]),
+        ("Allowed everything", [change for change in alive if allows_all(change)]),
+        ("It deletes by age, sooner than before", [c for c in alive if deletes_sooner(c)]),
+        *((what, [change for change in alive if change.taken(what)]) for what in words("takes")),
     ):
         if those:
-            found.append(Question(what, "nothing", plan.where).warn(_named(those)))
+            found.append(Question(what, "nothing", plan.where).warn(_named(those, what)))
     if plan.invoked:
         seen = f"{count(len(plan.invoked), 'action')}: {', '.join(plan.invoked[:SHOWN])}"
         asked = Question("Actions that it runs, whose effect no plan shows", "none", plan.where)
@@ -76,6 +78,16 @@ def lets_all_in(change: Change) -> bool:
     return values.opens(change.before, said)
 
 
+def allows_all(change: Change) -> bool:
+    """Does a policy of it allow everything, which none did before?"""
+    return values.allows_all(change.after) and not values.allows_all(change.before)
+
+
+def deletes_sooner(change: Change) -> bool:
+    """Does it delete by age what it kept, or kept for longer?"""
+    return values.deletes_after(change.after) < values.deletes_after(change.before)
+
+
 def _destroyed(change: Change, cause: str, where: str) -> Finding:
     anew = ", and made anew EMPTY" if change.kind == "replace" else ""
     why = [change.reason, f"because of {', '.join(change.forces)}" if change.forces else ""]
@@ -89,11 +101,10 @@ def _destroyed(change: Change, cause: str, where: str) -> Finding:
     return asked.critical("; ".join(said), cause=cause, next=words("copied").get(kind, ""))
 
 
-def _named(changes: Sequence[Change]) -> str:
-    said = [
-        f"{c.address} ({': '.join(filter(None, (c.kind, c.reason, *c.bared)))})"
-        for c in changes[:SHOWN]
-    ]
+def _named(changes: Sequence[Change], what: str = "") -> str:
+    """`what`: a row of `takes`, if it is one; then with the attributes that it is about."""
+    told = ((c, c.taken(what) if what in words("takes") else ()) for c in changes[:SHOWN])
+    said = [f"{c.address} ({': '.join(filter(None, (c.kind, c.reason, *a)))})" for c, a in told]
     more = ", …" if len(changes) > SHOWN else ""
     return f"{count(len(changes), 'resource')}: {', '.join(said)}{more}"
 

@@ -68,12 +68,11 @@ class Change:
         """What differs, attribute by attribute, in words; sensitive values are hidden."""
         return list(values.differences(self.before, self.after))
 
-    @property
-    def bared(self) -> list[str]:
-        """What differs so that it no longer protects the resource."""
-        bares = words("bares")
-        there = [d for d in self.differences if d.before != values.NONE]
-        return [str(d) for d in there if bares.get(d.attribute.rpartition(".")[2]) == d.after]
+    def taken(self, what: str) -> list[str]:
+        """What differs so that this is taken from the resource, a row of `takes`."""
+        values_of = words("takes")[what]
+        ends = ((d, values_of.get(d.attribute.rpartition(".")[2])) for d in self.differences)
+        return [str(d) for d, value in ends if value and d.becomes(value)]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Compared attribute by attribute, the sensitive ones hidden.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -130,6 +131,17 @@ class Difference:
         """The attribute of the resource that it is in."""
         return self.attribute.partition(".")[0]
 
+    def becomes(self, value: str) -> bool:
+        """Is it this now, and was something else? Or `fewer` than it was, and not none."""
+        fewer, _, endless = value.partition(" of ")
+        if fewer != "fewer":
+            return self.before != NONE and self.after == value
+        try:
+            was, now = float(self.before), float(self.after)
+        except ValueError:
+            return False
+        return 0 < now < was or (bool(endless) and was == 0 < now)
+
     def __str__(self) -> str:
         both = self.before and self.after and not self.before.startswith("- ")
         said = (" → " if both else " ").join(filter(None, (self.before, self.after)))
@@ -187,6 +199,32 @@ def opens(before: Any, after: Any, name: str = "") -> bool:
         return False
     named = name.startswith(_FROM) and after.lower() in ("*", "internet", "any")
     return named or _EVERYONE.search(after) is not None
+
+
+def allows_all(value: Any) -> bool:
+    """Does a policy in it allow every action on everything?"""
+    if (found := _inside(value)) is not None:
+        return allows_all(found)
+    if isinstance(value, list):
+        return any(map(allows_all, value))
+    if isinstance(value, dict):
+        asked = (value.get(key) for key in ("Effect", "Action", "Resource"))
+        effect, *every = ([said] if isinstance(said, str) else said or [] for said in asked)
+        told = effect == ["Allow"] and all("*" in each for each in every)
+        return told or any(map(allows_all, value.values()))
+    return isinstance(value, str) and value.endswith(":aws:policy/AdministratorAccess")
+
+
+def deletes_after(value: Any, expires: bool = False) -> float:
+    """Days until what it holds is deleted by its age, at the soonest; infinity: it is kept."""
+    if isinstance(value, list):
+        return min((deletes_after(part, expires) for part in value), default=math.inf)
+    if not isinstance(value, dict) or value.get("status") == "Disabled":
+        return math.inf
+    if expires:
+        return float(value.get("days") or value.get("noncurrent_days") or math.inf)
+    below = (deletes_after(part, "expiration" in key) for key, part in value.items())
+    return min(below, default=math.inf)
 
 
 def _door(rule: Any) -> str:

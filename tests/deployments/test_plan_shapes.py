@@ -72,6 +72,14 @@ def policy(**said: Any) -> dict[str, str]:
     return {"policy": json.dumps({"Statement": [statement]})}
 
 
+def lifecycle(status: str = "Enabled", **kept: int) -> dict[str, Any]:
+    return {"rule": [{"id": "old", "status": status, "expiration": [kept] if kept else []}]}
+
+
+ALL = {"Action": ["*"], "Principal": "1"}
+ADMIN = {"policy_arn": "arn:aws:iam::aws:policy/AdministratorAccess"}
+OK = ("update", "")
+SOONER = "It deletes by age, sooner than before"
 RULE = {"type": "ingress", "cidr_blocks": ["0.0.0.0/0"], "from_port": 22}
 HELD = {"ArnEquals": {"aws:SourceArn": "arn:aws:sns:us-west-2:1:t"}}
 
@@ -99,12 +107,44 @@ HELD = {"ArnEquals": {"aws:SourceArn": "arn:aws:sns:us-west-2:1:t"}}
                 ("aws_lambda_function_url", "authorization_type", "AWS_IAM", "NONE"),
             )
         ),
+        *(
+            (type, {name: before}, {name: after}, "update", "It does nothing any more")
+            for type, name, before, after in (
+                ("aws_ecs_service", "desired_count", 2, 0),
+                ("aws_lambda_function", "reserved_concurrent_executions", -1, 0),
+                ("aws_cloudwatch_event_rule", "state", "ENABLED", "DISABLED"),
+                ("aws_cloudwatch_metric_alarm", "actions_enabled", True, False),
+            )
+        ),
+        *(
+            (
+                *("aws_cloudwatch_log_group", {"retention_in_days": before}),
+                *({"retention_in_days": after}, "update"),
+                "What it keeps is kept for less time" * is_less,
+            )
+            for before, after, is_less in (
+                (90, 7, True),
+                (0, 30, True),
+                (7, 90, False),
+                (7, 0, False),
+            )
+        ),
+        ("aws_db_instance", {"backup_retention_period": 0}, {"backup_retention_period": 7}, *OK),
+        ("aws_ecs_service", {"desired_count": 0}, {"desired_count": 2}, *OK),
+        ("aws_iam_policy", policy(), policy(**ALL), "update", "Allowed everything"),
+        ("aws_iam_policy", policy(), policy(**ALL, Resource="arn:aws:s3:::a/*"), *OK),
+        ("aws_iam_policy", policy(**ALL), policy(**ALL, Sid="again"), *OK),
+        ("aws_iam_role_policy_attachment", None, ADMIN, "create", "Allowed everything"),
+        ("aws_s3_bucket_lifecycle_configuration", None, lifecycle(days=30), "create", SOONER),
+        ("aws_s3_bucket_lifecycle_configuration", None, lifecycle("Disabled", days=30), *OK),
+        ("aws_s3_bucket_lifecycle_configuration", lifecycle(), lifecycle(days=9), "update", SOONER),
+        ("aws_s3_bucket_lifecycle_configuration", lifecycle(days=9), lifecycle(days=90), *OK),
         ("aws_db_instance", {"a": 1, "deletion_protection": False}, {"a": 2}, "update", ""),
         ("aws_db_instance", {"publicly_accessible": True}, {"a": 2}, "update", ""),
         ("aws_db_instance", None, {"publicly_accessible": False}, "create", ""),
     ],
 )
-def test_what_opens_or_bares_a_resource_in_place_is_no_ok(
+def test_what_opens_bares_stops_or_shortens_a_resource_in_place_is_no_ok(
     type: str, before: Any, after: Any, action: str, said: str
 ) -> None:
     found = judged(type, before, after, action)
