@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 from collections.abc import Sequence
@@ -136,6 +137,7 @@ def _run(
     from opslib.runs import batches, forks
 
     gc.set_threshold(50_000, 20, 20)  # imports, and what a run reads, are used to its end
+    atexit.register(gc.freeze)  # and go with the process: nothing looks through them once more
     among = [(name, target) for name in names for target in on]
     if more["executor"] == batches.LOCAL:
         forks.prepare(many=len(among) > 1)  # while what follows is imported
