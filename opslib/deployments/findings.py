@@ -102,9 +102,11 @@ def _destroyed(change: Change, cause: str, where: str) -> Finding:
 
 
 def _named(changes: Sequence[Change], what: str = "") -> str:
-    """`what`: a row of `takes`, if it is one; then with the attributes that it is about."""
-    told = ((c, c.taken(what) if what in words("takes") else ()) for c in changes[:SHOWN])
-    said = [f"{c.address} ({': '.join(filter(None, (c.kind, c.reason, *a)))})" for c, a in told]
+    """With why, and the attributes by which `what` is taken from each."""
+    said = [
+        f"{c.address} ({': '.join(filter(None, (c.kind, c.reason, *c.taken(what))))})"
+        for c in changes[:SHOWN]
+    ]
     more = ", …" if len(changes) > SHOWN else ""
     return f"{count(len(changes), 'resource')}: {', '.join(said)}{more}"
 

@@ -69,8 +69,8 @@ class Change:
         return list(values.differences(self.before, self.after))
 
     def taken(self, what: str) -> list[str]:
-        """What differs so that this is taken from the resource, a row of `takes`."""
-        values_of = words("takes")[what]
+        """What differs so that this is taken from the resource: a row of `takes`, else nothing."""
+        values_of = words("takes").get(what, {})
         ends = ((d, values_of.get(d.attribute.rpartition(".")[2])) for d in self.differences)
         return [str(d) for d, value in ends if value and d.becomes(value)]
 

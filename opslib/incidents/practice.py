@@ -31,10 +31,10 @@ def start(drill: str, title: str, target: str, severity: str = "", alarm: str = 
 
 def last_try(incident: Incident) -> Incident | None:
     """The newest that was ended of the same drill on the same target; None: this is the first."""
-    before = [
-        i for i in incidents.every(incident.target) if i.ended and i.started < incident.started
-    ]
-    return next((i for i in before if incident.drill and i.drill == incident.drill), None)
+    if not incident.drill:
+        return None
+    before = (i for i in incidents.every(incident.target) if i.started < incident.started)
+    return next((i for i in before if i.ended and i.drill == incident.drill), None)
 
 
 def compared(incident: Incident, last: Incident) -> list[Line]:

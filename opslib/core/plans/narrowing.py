@@ -37,7 +37,7 @@ _NO_OWN = {*_TABLE["none"]}
 def made(do: Action) -> Iterator[Made]:
     """The AWS calls that a step makes and that are no reads. Raises Refused: nobody knows them."""
     if do["kind"] not in _OWN and do["kind"] not in _NO_OWN:
-        raise Refused(f"What a step of kind {do['kind']!r} calls is not known: see narrowing.py.")
+        raise Refused(f"What a step of kind {do['kind']!r} calls is not known: see narrowing.yaml.")
     for service, named, on in _OWN.get(do["kind"], ()):
         operation = named.format_map(do).lower()
         if not _READS.match(operation):
