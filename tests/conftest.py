@@ -10,7 +10,7 @@ import functools
 import gc
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -100,7 +100,33 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def some(cases: Collection[Any], one_in: int) -> list[Any]:
+    """Cases of one argument or of several, of which one in so many is not slow."""
+    return [
+        each
+        if turn % one_in == 0
+        else pytest.param(*(each if isinstance(each, tuple) else [each]), marks=pytest.mark.slow)
+        for turn, each in enumerate(cases)
+    ]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Who says what is run has all of it; workers are told by their options."""
+    if hasattr(config, "workerinput"):
+        return
+    named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+    given = config.option
+    given.slow |= given.all or named or bool(given.keyword or given.markexpr)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if not config.option.slow:
+        terminalreporter.write_line("without what is slow: ./run test --slow runs that, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.option.slow:
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     slow = [item for name in SLOWEST for item in items if item.path.stem == name]
     quick = [item for item in items if item.path.stem not in SLOWEST]
@@ -121,9 +147,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
+        "--slow",
+        action="store_true",
+        help="also what is marked slow, as where a file, -k or -m says what is run",
+    )
+    parser.addoption(
         "--all",
         action="store_true",
-        help="run each drill against every entry, not only those it concerns",
+        help="that, and each drill against every entry, not only those it concerns",
     )
     parser.addoption(
         "--write-pins", action="store_true", help="write tests/pins anew from what is made now"

@@ -22,7 +22,7 @@ from opslib.records import reading, verification
 from opslib.records.records import Record
 from tests import accidents
 from tests.accidents import COUNT
-from tests.conftest import PracticeLab
+from tests.conftest import PracticeLab, some
 from tests.projects import TARGET, Project
 
 
@@ -74,7 +74,7 @@ ENDS: dict[str, Callable[[Any], None]] = {
 }
 
 
-@pytest.mark.parametrize("who", ENDS)
+@pytest.mark.parametrize("who", some(ENDS, 4))
 def test_whoever_is_killed_the_record_says_what_was_done_and_undo_takes_it_back(
     many: Project, folder: Path, who: str
 ) -> None:
@@ -89,6 +89,7 @@ def test_whoever_is_killed_the_record_says_what_was_done_and_undo_takes_it_back(
     assert accidents.made(folder) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["kernel", "papermill", "both"])
 def test_plain_papermill_killed_leaves_a_record_that_undo_takes_back(
     many: Project, folder: Path, who: str
@@ -184,6 +185,7 @@ def test_an_answer_that_was_lost_and_is_needed_later_stops_before_who_needs_it(
         changes.plan_resume(ops, last())
 
 
+@pytest.mark.slow
 def test_a_change_that_broke_off_is_gone_on_with_and_then_undone_as_one(
     many: Project, folder: Path
 ) -> None:
@@ -242,6 +244,7 @@ def test_undoing_twice_is_harmless_and_what_somebody_took_back_is_left_out(
         assert changes.plan_undo(ops, again).steps == ()
 
 
+@pytest.mark.slow
 def test_an_undo_killed_half_way_is_gone_on_with_by_the_same_command(
     many: Project, folder: Path, ops: Connection
 ) -> None:
@@ -288,6 +291,7 @@ def fill(disk: Path) -> None:
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", [accidents.opslib, accidents.papermill])
 def test_a_disk_that_fills_up_stops_the_change_and_the_record_is_true(
     many: Project, small: Path, folder: Path, who: Callable[..., Any]

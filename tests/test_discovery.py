@@ -77,6 +77,7 @@ def counted(name: str, made: Any) -> tuple[int, int, list[tuple[str, ...]]]:
     return len(wanted) - len(lacking), len(wanted), lacking
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bluemoxon-staging", "loglineos-production"])
 def test_most_of_a_hand_made_file_is_found_and_the_daily_report_runs_on_it_at_once(
     lab: PracticeLab, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,8 +5,9 @@ The cause is named by those that should, and by no other.
 A few drills are put in at once (`BATCHES`: none hides another, and what they touch is alike). Those
 that should name one of them have to name it beside the others, and of those that should not, and
 read what one touches, one of each procedure names none. Who is wrong there is asked under each
-alone, and has to be right. With `pytest --all` every entry is run under every drill alone. Two
-drills at a time: a sample of the pairs, all of them with `--all`. What an entry reads is in
+alone, and has to be right. With `--all` every entry is run under every drill alone; without
+`--slow` a few of the batches are. Two drills at a time: a sample of the pairs, all of them with
+`--all`. What an entry reads is in
 tests/pins/reads.json, made by `--write-pins`; the run of it against the healthy target says whether
 that is still so.
 """
@@ -30,7 +31,7 @@ from opslib.catalogue import runbooks
 from opslib.core.checks import plots
 from opslib.core.connections import connection, targets
 from opslib.lab import places as base
-from tests.conftest import PracticeLab
+from tests.conftest import PracticeLab, some
 from tests.notebooks import run
 
 DRILLS = {
@@ -407,7 +408,7 @@ def concerned(system: str, drills: list[str]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("system", "drills"),
-    BATCHES,
+    some(BATCHES, 8),
     ids=lambda each: each if isinstance(each, str) else "+".join(each),
 )
 def test_causes_are_named_where_they_should_be_and_nowhere_else(
@@ -441,7 +442,8 @@ def test_causes_are_named_where_they_should_be_and_nowhere_else(
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pair" in metafunc.fixturenames:
-        chosen = PAIRS if metafunc.config.getoption("--all") else SAMPLE
+        given = metafunc.config.option
+        chosen = PAIRS if given.all else SAMPLE if given.slow else SAMPLE[::_SAMPLE]
         metafunc.parametrize("pair", chosen, ids="+".join)
 
 
@@ -486,7 +488,7 @@ def test_what_hides_another_is_a_drill_and_does_so_for_a_reason() -> None:
     assert set().union(*CROWDS) - known == set()
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda each: each.key)
+@pytest.mark.parametrize("target", some(TARGETS, len(TARGETS)), ids=lambda each: each.key)
 def test_a_healthy_target_names_no_cause_and_is_asked_what_is_known_to_be_read(
     lab: PracticeLab,
     records_folder: Path,

@@ -57,6 +57,7 @@ def test_it_is_turned_off_whoever_turned_it_on_and_that_is_undone(
     assert edge.plan_mode(ops, "off").steps == ()
 
 
+@pytest.mark.slow
 def test_in_a_window_it_may_be_on(
     ops: Connection, lab: PracticeLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,7 @@ def test_an_endpoint_of_another_type_or_in_a_vpc_without_names_is_wrong() -> Non
     assert "resolves no private names" in nameless[0]
 
 
+@pytest.mark.slow
 def test_denied_endpoints_are_unknown_and_the_paths_are_still_checked(lab: Any) -> None:
     with lab.denied("ec2:DescribeVpcEndpoints"):
         left = notebooks.run("network/endpoints")

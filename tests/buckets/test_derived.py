@@ -156,6 +156,7 @@ def test_objects_of_another_kind_below_the_prefix_are_not_looked_at(
         ops.call("s3", "delete_object", Bucket=NAME, Key=key, VersionId=version["VersionId"])
 
 
+@pytest.mark.slow
 def test_no_refusal_tells_to_raise_its_guard() -> None:
     """A guard that says how to get round it is none."""
     told = {}

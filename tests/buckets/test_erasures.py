@@ -52,6 +52,7 @@ def left(ops: Connection) -> int:
     return len(list_versions(ops, NAME, BELOW))
 
 
+@pytest.mark.slow
 def test_it_erases_all_that_belongs_to_the_row_and_nothing_else(
     ops: Connection, lab: PracticeLab, document: Any
 ) -> None:

@@ -83,6 +83,7 @@ def test_rows_whose_object_is_gone_are_counted(ops: Connection, lab: PracticeLab
     assert lost.seen == f"3 of {len(keys):,}, as {sorted(keys[:3])[0].removeprefix('books/')}"
 
 
+@pytest.mark.slow
 def test_clean_up_deletes_the_orphans_and_nothing_else_and_is_undone(
     orphaned: Connection, lab: PracticeLab
 ) -> None:
@@ -290,6 +291,7 @@ def test_where_nothing_lies_nothing_is_an_orphan(
     assert orphans.plan_delete(ops, "images").steps == ()
 
 
+@pytest.mark.slow
 def test_an_object_that_got_another_content_since_it_was_looked_at_is_not_deleted(
     orphaned: Connection, lab: PracticeLab
 ) -> None:
@@ -305,6 +307,7 @@ def test_an_object_that_got_another_content_since_it_was_looked_at_is_not_delete
     lab.reset()
 
 
+@pytest.mark.slow
 def test_a_third_of_the_objects_gone_and_some_without_bytes_are_seen_by_a_sample(
     ops: Connection, lab: PracticeLab
 ) -> None:

@@ -140,6 +140,7 @@ def bodies(s3: Any) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_a_prefix_is_as_it_was_and_undo_takes_back_exactly_that(
     ops: Connection, lab: PracticeLab, s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +242,7 @@ def test_what_was_brought_back_before_a_key_failed_is_told_and_undone(
     assert bodies(s3) == {"a": "another", "b": "another"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drill", ["object-deleted", "object-overwritten"])
 def test_a_drill_is_found_and_undone(ops: Connection, lab: PracticeLab, drill: str) -> None:
     whole = lab.state("dms-dev")

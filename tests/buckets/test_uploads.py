@@ -220,6 +220,7 @@ def secrets_of(url: str) -> list[str]:
 SECRET_PARTS = ("X-Amz-Signature", "X-Amz-Security-Token", "Signature", "x-amz-security-token")
 
 
+@pytest.mark.slow
 def test_nothing_of_a_signature_is_kept_or_shown(
     lab: PracticeLab, ops: Connection, tmp_path: Path
 ) -> None:

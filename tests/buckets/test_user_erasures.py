@@ -60,6 +60,7 @@ def erased(ops: Connection) -> Any:
     return applied.verify(erasures.check_erased, "user", ID, applied.plan.steps)
 
 
+@pytest.mark.slow
 def test_all_of_a_user_goes_and_nothing_of_anybody_else(
     fresh: Connection, lab: PracticeLab
 ) -> None:
@@ -149,6 +150,7 @@ def test_what_came_or_went_since_it_was_shown_is_not_erased(ops: Connection, use
     assert left(ops) == 61
 
 
+@pytest.mark.slow
 def test_two_thousand_items_go_and_what_dynamodb_gives_back_is_sent_again(
     ops: Connection,
     user: Any,

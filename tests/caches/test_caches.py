@@ -72,6 +72,7 @@ def test_usage_that_the_database_has_goes_and_comes_back_with_the_time_it_had(
     assert all(abs(after[key][1] - ends) < 60 for key, (_, ends) in before.items())
 
 
+@pytest.mark.slow
 def test_usage_that_is_not_in_the_database_is_not_taken_but_written_there_first(
     clean: dict[str, Any], lab: PracticeLab, ops: Connection
 ) -> None:

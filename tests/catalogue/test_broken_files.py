@@ -41,6 +41,7 @@ def test_a_folder_called_as_a_file_is_told(tmp_path: Path) -> None:
         strict_yaml.load(tmp_path / "x.yaml", "target")
 
 
+@pytest.mark.slow
 def test_a_broken_target_is_its_own_line_and_the_others_are_run(project: Project) -> None:
     project.procedure("look", "from opslib.core.connections import targets\ntargets.load(target)")
     (project.home / "parameters/targets/bluemoxon-staging.yaml").write_bytes(b"title: Caf\xe9\n")

@@ -67,6 +67,7 @@ def test_an_alarm_is_known_by_its_name() -> None:
     assert "loglineos/high-latency" in [hit.name for hit in found[:2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", targets.names())
 def test_the_heading_of_the_page_that_an_entry_took_over_finds_it_first(target: str) -> None:
     of = targets.load(target)

@@ -79,6 +79,7 @@ def test_without_a_record_the_changes_are_listed_and_nothing_is_planned(
     assert lab.state() == clean
 
 
+@pytest.mark.slow
 def test_a_change_is_listed_previewed_and_undone(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_change_that_failed_half_way_is_listed_and_what_was_done_is_undone(
     assert lab.state() == clean
 
 
+@pytest.mark.slow
 def test_what_somebody_changed_since_is_not_undone(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:

@@ -19,6 +19,8 @@ from opslib.core.connections.connection import Connection
 from opslib.core.findings import Findings
 from tests.conftest import PracticeLab
 
+pytestmark = pytest.mark.slow
+
 ALTERATIONS = yaml.safe_load(Path(__file__).with_name("alterations.yaml").read_text())
 SEED, MOST = 20261126, 20
 FORMS = Forms(b"of this test" * 3)

@@ -45,6 +45,7 @@ def before(owner: Any, ops: Connection, remembering: None) -> dict[str, Any]:  #
     return kept(ops)
 
 
+@pytest.mark.slow
 def test_what_is_changed_by_hand_is_named_and_what_a_migration_changes_is_told(
     owner: Any,
     ops: Connection,
@@ -91,6 +92,7 @@ def test_what_is_changed_by_hand_is_named_and_what_a_migration_changes_is_told(
     assert found.keys() >= {f"configuration of {name}" for name in BY_HAND.values()}
 
 
+@pytest.mark.slow
 def test_a_database_that_cannot_be_asked_is_not_compared_and_no_table_is_gone(
     owner: Any,
     ops: Connection,
@@ -103,6 +105,7 @@ def test_a_database_that_cannot_be_asked_is_not_compared_and_no_table_is_gone(
     assert [(f.check, f.status) for f in found] == [("configuration by SQL", "unknown")]
 
 
+@pytest.mark.slow
 def test_rows_that_were_deleted_or_turned_are_told_without_statistics_of_them(
     owner: Any,
     ops: Connection,
@@ -120,6 +123,7 @@ def test_rows_that_were_deleted_or_turned_are_told_without_statistics_of_them(
     assert "of.users.role.admin: was 25, now 100" in values.seen
 
 
+@pytest.mark.slow
 def test_rows_that_went_to_an_archive_are_not_gone(
     owner: Any,
     ops: Connection,
@@ -134,6 +138,7 @@ def test_rows_that_went_to_an_archive_are_not_gone(
     assert found.seen.startswith("of.listings: was 48, now 18")
 
 
+@pytest.mark.slow
 def test_the_oldest_rows_may_go_and_as_many_of_all_ages_may_not(
     owner: Any,
     ops: Connection,
@@ -150,6 +155,7 @@ def test_the_oldest_rows_may_go_and_as_many_of_all_ages_may_not(
     assert found.seen.startswith("of.listings: was 48, now 1")
 
 
+@pytest.mark.slow
 def test_a_column_that_is_alike_in_all_rows_numbers_below_nought_and_another_encoding_are_told(
     owner: Any,
     ops: Connection,
@@ -167,6 +173,7 @@ def test_a_column_that_is_alike_in_all_rows_numbers_below_nought_and_another_enc
     assert "of.books.value_cents is not below nought: was 100, now" in newest
 
 
+@pytest.mark.slow
 def test_newest_rows_that_lack_something_come_twice_or_end_before_they_begin_are_told(
     owner: Any,
     ops: Connection,
@@ -188,6 +195,7 @@ def test_newest_rows_that_lack_something_come_twice_or_end_before_they_begin_are
     assert "columns" not in str(after(ops, before, monkeypatch).troubles), "as a migration does"
 
 
+@pytest.mark.slow
 def test_a_sequence_that_gives_what_is_there_already_is_told(
     owner: Any,
     ops: Connection,
@@ -200,6 +208,7 @@ def test_a_sequence_that_gives_what_is_there_already_is_told(
     assert found.seen.startswith("users_id_seq gives 4 next, and users.id is at 8")
 
 
+@pytest.mark.slow
 def test_no_table_is_gone_that_a_login_s_search_path_leaves_out(
     owner: Any,
     ops: Connection,
@@ -221,6 +230,7 @@ def test_no_table_is_gone_that_a_login_s_search_path_leaves_out(
     assert "leave out public: their tables are there, and not found" in settings.seen
 
 
+@pytest.mark.slow
 def test_times_in_the_future_are_told_by_column(owner: Any, ops: Connection) -> None:
     """Of what was: what is planned is ahead by its nature."""
     planned = "starts_at timestamptz DEFAULT now() + interval '9 days'"
@@ -249,6 +259,7 @@ def test_of_what_is_large_or_locked_the_statistics_are_read(owner: Any, ops: Con
             assert of["users"] == (8 if kind == "rows" else {"role": ROLES})
 
 
+@pytest.mark.slow
 def test_rows_whose_parent_is_gone_and_persons_with_two_rows_are_told(
     owner: Any,
     ops: Connection,

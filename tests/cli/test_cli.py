@@ -170,6 +170,7 @@ def test_of_several_runs_the_worst_counts(statuses: tuple[str, ...], status: int
         assert told.exit_status([*ended, other]) == worse
 
 
+@pytest.mark.slow
 def test_a_time_out_ends_with_1(project: Project) -> None:
     project.procedure("slow", "import time; time.sleep(60)")
     done = project.command("run", "tests/slow", "-t", TARGET, "--timeout", "2")
@@ -177,6 +178,7 @@ def test_a_time_out_ends_with_1(project: Project) -> None:
     assert "timed out: Stopped in cell 4 of 4" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_preview_says_how_to_apply_it(bluemoxon: Project) -> None:
     done = bluemoxon.command("run", "bluemoxon/purge-orders", "-t", TARGET, "-p", "most=5")
     assert done.returncode == 0, done.stderr
@@ -196,6 +198,7 @@ def test_a_preview_says_how_to_apply_it(bluemoxon: Project) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_command_that_applies_types_the_name_of_production(bluemoxon: Project) -> None:
     """The journal of a connection says that the target is production; the record keeps it."""
     bluemoxon.procedure(
@@ -238,6 +241,7 @@ def test_apply_passes_the_approval(bluemoxon: Project) -> None:
     assert reading.list_records()[0].parameters["approved"] == "now"
 
 
+@pytest.mark.slow
 def test_findings_are_shown_worst_first_and_control_codes_are_not(project: Project) -> None:
     found = [
         {"status": "ok", "check": "one", "seen": "fine"},
@@ -257,6 +261,7 @@ def test_findings_are_shown_worst_first_and_control_codes_are_not(project: Proje
     assert "next:    queues/redrive" in out
 
 
+@pytest.mark.slow
 def test_an_entry_on_a_target_of_another_system_is_said_to_be_one(bluemoxon: Project) -> None:
     book = bluemoxon.home / "parameters" / "runbooks" / "bluemoxon.yaml"
     other = book.read_text().replace("system: bluemoxon", "system: dms")
@@ -268,6 +273,7 @@ def test_an_entry_on_a_target_of_another_system_is_said_to_be_one(bluemoxon: Pro
     assert (ours.returncode, theirs.returncode) == (0, 0)
 
 
+@pytest.mark.slow
 def test_data_goes_to_stdout_and_progress_to_stderr_as_lines(project: Project) -> None:
     project.procedure(
         "steps",
@@ -284,6 +290,7 @@ def test_data_goes_to_stdout_and_progress_to_stderr_as_lines(project: Project) -
     assert done.stderr.splitlines() == ["[1/10] Steps", "[4/10] Look", "[8/10] Act", "half"]
 
 
+@pytest.mark.slow
 def test_on_a_terminal_progress_is_one_line(project: Project) -> None:
     project.procedure("steps", "## Look", "1", "## Act", "2")
     leader, follower = pty.openpty()
@@ -363,6 +370,7 @@ def test_records_are_listed_shown_and_verified(
     }
 
 
+@pytest.mark.slow
 def test_a_report_runs_on_several_targets_at_once(project: Project) -> None:
     path = project.procedure("daily", "print(target)", JOURNAL)
     (path.parent.parent / "reports").mkdir()
@@ -378,6 +386,7 @@ def test_a_report_runs_on_several_targets_at_once(project: Project) -> None:
     assert "lab/bluemoxon-production: [1/5] Daily" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_read_only_records_folder_is_said_clearly(project: Project) -> None:
     project.procedure("hello", "1")
     project.records.write_text("a file")
@@ -440,6 +449,7 @@ def test_a_folder_is_found_from_home(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         assert folder() == tmp_path / "kept"
 
 
+@pytest.mark.slow
 def test_find_names_what_to_run_and_says_when_it_does_not_understand(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -462,6 +472,7 @@ def test_the_command_that_is_shown_is_for_a_target_of_its_own_system(
         assert f" -t lab/{name.split('/')[0]}-" in command
 
 
+@pytest.mark.slow
 def test_a_report_begins_with_what_is_not_well_and_counts_the_rest(project: Project) -> None:
     found: list[Any] = [
         {"status": s, "check": s, "seen": s, "threshold": "none"} for s in ("ok", "critical", "ok")
@@ -482,6 +493,7 @@ def test_a_report_begins_with_what_is_not_well_and_counts_the_rest(project: Proj
     assert "ok        ok" in project.command("records", "show", id).stdout
 
 
+@pytest.mark.slow
 def test_a_live_cell_is_heard_line_by_line_and_not_in_json(project: Project) -> None:
     path = project.procedure("follow", "print('one\\ntw', end='', flush=True)\nprint('o')")
     notebook = json.loads(path.read_text())

@@ -91,6 +91,7 @@ def test_a_table_that_is_no_table_of_marks_is_refused() -> None:
         plots.draw(found, marks=pd.DataFrame({"what": ["x"]}))
 
 
+@pytest.mark.slow
 def test_bars_lie_on_each_other_and_the_picture_stays_small_and_white() -> None:
     kinds = [line(name, *([5.0] * 200)) for name in ("a", "b", "c")]
     png = plots.page([plots.Panel("p", "lines", kinds, bar_minutes=5)] * 4, DAY)

@@ -68,6 +68,7 @@ def test_the_right_of_every_operation_that_is_called_is_known() -> None:
     assert [each for each in called() if each not in rights._table()] == []
 
 
+@pytest.mark.slow
 def test_every_service_that_is_called_is_in_the_table() -> None:
     services = set(botocore.session.get_session().get_available_services())
     found = set()

@@ -101,6 +101,7 @@ def test_what_a_version_takes_is_what_rds_says_of_it(
         capacities._require_possible(ops, engine, refused)
 
 
+@pytest.mark.slow
 def test_other_bounds_are_previewed_applied_verified_and_taken_back(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:

@@ -97,6 +97,7 @@ def test_a_session_of_the_server_itself_is_left_alone(ops: Connection, lab: Prac
             databases.plan_end(ops, "99")
 
 
+@pytest.mark.slow
 def test_after_a_restart_every_session_is_younger_and_the_app_is_back(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:

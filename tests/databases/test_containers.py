@@ -44,6 +44,7 @@ def write(ops: Connection, version: str) -> None:
     sql.execute(ops, "UPDATE alembic_version SET version_num = :version", {"version": version}, 1)
 
 
+@pytest.mark.slow
 def test_a_pending_migration_is_applied_by_a_task_and_the_database_proves_it(
     ops: Connection, lab: PracticeLab, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,6 +63,7 @@ def test_a_pending_migration_is_applied_by_a_task_and_the_database_proves_it(
         assert "exit code 0" in databases.check_runs(ops)[0].seen
 
 
+@pytest.mark.slow
 def test_the_task_is_as_its_services_are_and_serves_nothing(
     ops: Connection, lab: PracticeLab
 ) -> None:
@@ -83,6 +85,7 @@ def test_the_task_is_as_its_services_are_and_serves_nothing(
         assert len(tasks["taskArns"]) == 2
 
 
+@pytest.mark.slow
 def test_a_migration_that_fails_is_not_done_and_says_why(ops: Connection, lab: PracticeLab) -> None:
     with lab.broken("migration-failed", KEY):
         found = databases.check_runs(ops)
@@ -97,6 +100,7 @@ def test_a_migration_that_fails_is_not_done_and_says_why(ops: Connection, lab: P
         assert migrations.find_state(ops).has == HEAD
 
 
+@pytest.mark.slow
 def test_a_task_that_cannot_start_did_nothing(ops: Connection, lab: PracticeLab) -> None:
     with lab.broken(PENDING, KEY), lab.broken("secret-missing", KEY):
         action = started(ops, ["alembic", "upgrade", "head"])
@@ -109,11 +113,13 @@ def test_a_task_that_cannot_start_did_nothing(ops: Connection, lab: PracticeLab)
         assert migrations.find_state(ops).has == HEAD
 
 
+@pytest.mark.slow
 def test_a_command_that_is_not_there_is_told(ops: Connection) -> None:
     with pytest.raises(OpsError, match=r"exit code 127: .* alembick: not found Not done"):
         started(ops, ["alembick"]).perform(ops)
 
 
+@pytest.mark.slow
 def test_what_is_not_known_to_the_image_is_told(ops: Connection, lab: PracticeLab) -> None:
     with lab.broken(PENDING, KEY):
         write(ops, "ffffffffffff")
@@ -151,6 +157,7 @@ def test_one_that_runs_is_not_joined_by_another(ops: Connection, lab: PracticeLa
     lab.reset()  # it runs still
 
 
+@pytest.mark.slow
 def test_nothing_that_says_what_the_image_has_leaves_it_to_the_image(
     ops: Connection, lab: PracticeLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -212,6 +212,7 @@ def test_a_database_that_is_well_names_no_cause(ops: Connection) -> None:
     assert (left["ops"].findings.worst, left["ops"].findings.causes) == ("ok", set())
 
 
+@pytest.mark.slow
 def test_connections_near_the_limit_are_found_with_who_holds_them(
     ops: Connection, lab: PracticeLab
 ) -> None:

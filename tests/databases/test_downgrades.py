@@ -20,6 +20,7 @@ KEY, TARGET = "dms-dev", "lab/dms-dev"
 NEWEST, BEFORE = "20241002_document-pages", "20240611_documents-by-status"
 
 
+@pytest.mark.slow
 def test_a_migration_is_taken_back_and_applied_again_and_its_snapshot_stays(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:

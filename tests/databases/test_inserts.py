@@ -87,6 +87,7 @@ def test_one_that_is_called_alike_is_told(ops: Connection) -> None:
     assert [(f.status, f.seen) for f in found] == [("ok", "it can be added"), ("warn", "1")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["NO ACTION", "CASCADE", "SET NULL"])
 def test_undo_leaves_a_row_alone_to_which_another_refers(ops: Connection, rule: str) -> None:
     made = f"CREATE TABLE seats (tenant uuid REFERENCES tenants ON DELETE {rule}, n int)"

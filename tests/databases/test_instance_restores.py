@@ -37,6 +37,7 @@ def test_backups_of_an_instance_say_how_far_back_it_goes(ops: Connection) -> Non
     assert " to " in found[1].seen  # from when: only DescribeDBInstanceAutomatedBackups tells
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_taken_and_undone(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
@@ -48,6 +49,7 @@ def test_a_snapshot_is_taken_and_undone(
     assert lab.state(KEY) == clean
 
 
+@pytest.mark.slow
 def test_a_moment_is_restored_into_a_new_instance_with_the_rows_of_then(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
@@ -82,6 +84,7 @@ def test_a_moment_is_restored_into_a_new_instance_with_the_rows_of_then(
     assert not any(name in path for path in differences(clean, lab.state(KEY)))
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_restored_with_the_rows_that_it_holds(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:

@@ -44,6 +44,7 @@ def wait_until(ops: Connection, instance_class: str) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_class_now_is_waited_for_verified_and_taken_back(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
@@ -62,6 +63,7 @@ def test_a_class_now_is_waited_for_verified_and_taken_back(
     assert lab.state(KEY) == clean
 
 
+@pytest.mark.slow
 def test_a_class_in_the_window_waits_and_nothing_else_happens(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
@@ -87,6 +89,7 @@ def test_the_present_class_takes_a_waiting_one_back(
     assert lab.state(KEY) == clean
 
 
+@pytest.mark.slow
 def test_what_waits_already_is_shouted_and_only_then_applied(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
@@ -113,6 +116,7 @@ def test_what_waits_already_is_shouted_and_only_then_applied(
     )
 
 
+@pytest.mark.slow
 def test_another_class_waits_already_and_undo_brings_that_one_back(
     ops: Connection, clean: dict[str, Any]
 ) -> None:
@@ -174,6 +178,7 @@ def test_the_load_is_told_in_units(ops: Connection) -> None:
     assert 5 < found.loc["FreeableMemory", "average"] < 32
 
 
+@pytest.mark.slow
 def test_a_replica_is_made_answers_follows_and_is_deleted_by_undo(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
@@ -230,6 +235,7 @@ def test_without_automated_backups_there_is_no_replica(
     ops.call("rds", "modify_db_instance", **SHOP, BackupRetentionPeriod=7, ApplyImmediately=True)
 
 
+@pytest.mark.slow
 def test_a_full_instance_is_given_storage_and_serves_again(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:

@@ -75,6 +75,7 @@ def test_without_a_snapshot_it_is_said_that_there_is_less_of_a_way_back(
         assert "No snapshot is taken" in plan.notes[-1]
 
 
+@pytest.mark.slow
 def test_production_is_refused_until_staging_has_had_it(lab: PracticeLab) -> None:
     with lab.broken(PENDING, "bluemoxon-production"):
         production = connect(PRODUCTION)
@@ -120,6 +121,7 @@ def ledger(lab: PracticeLab) -> Iterator[Connection]:
         lab.reset()
 
 
+@pytest.mark.slow
 def test_a_migration_is_run_by_its_function_and_the_table_says_so(
     ledger: Connection, lab: PracticeLab
 ) -> None:

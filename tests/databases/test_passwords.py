@@ -53,6 +53,7 @@ def kept(ops: Connection, clean: dict[str, Any], lab: PracticeLab) -> Iterator[s
         lab.reset()
 
 
+@pytest.mark.slow
 def test_a_new_password_is_taken_told_by_the_secret_and_in_no_record(
     ops: Connection, kept: str, clean: dict[str, Any], lab: PracticeLab, records_folder: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_new_password_is_taken_told_by_the_secret_and_in_no_record(
     assert differences(clean, lab.state(KEY)) == []
 
 
+@pytest.mark.slow
 def test_without_a_login_the_old_password_is_set_again_and_the_secret_says_it_still(
     ops: Connection,
     kept: str,
@@ -104,6 +106,7 @@ def test_without_a_login_the_old_password_is_set_again_and_the_secret_says_it_st
     assert lab.state(KEY) == clean
 
 
+@pytest.mark.slow
 def test_a_role_that_is_not_the_master_alters_itself(
     ops: Connection,
     kept: str,
@@ -122,6 +125,7 @@ def test_a_role_that_is_not_the_master_alters_itself(
     assert (taken(ops, kept), lab.state(KEY)) == (True, clean)
 
 
+@pytest.mark.slow
 def test_a_reset_lab_takes_the_old_password_again(ops: Connection, lab: PracticeLab) -> None:
     before = value(ops)
     apply(ops, passwords.plan_password(ops), "now")

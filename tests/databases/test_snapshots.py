@@ -122,6 +122,7 @@ def test_the_window_of_a_restore_is_as_long_as_backups_are_to_be_kept(
     assert found[1].status == status, found[1].seen
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_taken_named_by_day_and_number_and_undone(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_snapshot_is_taken_named_by_day_and_number_and_undone(
     assert lab.state() == clean
 
 
+@pytest.mark.slow
 def test_a_moment_is_restored_into_a_new_cluster_with_the_rows_of_then(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:
@@ -162,6 +164,7 @@ def test_a_moment_is_restored_into_a_new_cluster_with_the_rows_of_then(
     assert not any(name in path for path in differences(clean, lab.state()))
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_restored_with_the_rows_that_it_holds(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:

@@ -48,6 +48,7 @@ def visible(ops: Connection, ids: list[str]) -> int:
     return int(value(ops, sql, {"ids": ids}) or 0)
 
 
+@pytest.mark.slow
 def test_rows_go_after_a_snapshot_and_come_back_by_undo(
     lab: PracticeLab, clean: dict[str, Any], ops: Connection
 ) -> None:
@@ -217,6 +218,7 @@ def test_undo_that_would_touch_another_number_of_rows_touches_none(
     assert lab.state(KEY) == clean
 
 
+@pytest.mark.slow
 def test_a_connection_lost_at_commit_is_unfinished_and_nothing_is_half_done(
     lab: PracticeLab, clean: dict[str, Any], ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

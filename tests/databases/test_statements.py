@@ -71,6 +71,7 @@ def test_the_statements_of_a_database_that_is_well_are_shown_with_their_plans(
     assert len(by_parent) >= 1
 
 
+@pytest.mark.slow
 def test_an_index_that_is_gone_is_named_with_its_table_and_columns(
     lab: PracticeLab, ops: Connection
 ) -> None:
@@ -86,6 +87,7 @@ def test_an_index_that_is_gone_is_named_with_its_table_and_columns(
     assert statements.check_statements(ops).causes == set()
 
 
+@pytest.mark.slow
 def test_that_index_serves_it(lab: PracticeLab, ops: Connection) -> None:
     with lab.broken("slow-query", KEY):
         [suggested] = {

@@ -46,6 +46,7 @@ def test_the_functions_own_dry_run_counts_what_would_go(ops: Connection, lab: Pr
     assert lab.state() == before
 
 
+@pytest.mark.slow
 def test_a_sync_makes_both_sides_alike_and_leaves_the_source(
     ops: Connection, lab: PracticeLab, healthy_again: None
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_sync_makes_both_sides_alike_and_leaves_the_source(
     assert "cannot be undone" in repr(left["plan"])
 
 
+@pytest.mark.slow
 def test_images_alone_leave_every_row(
     ops: Connection, lab: PracticeLab, healthy_again: None
 ) -> None:
@@ -69,6 +71,7 @@ def test_images_alone_leave_every_row(
     assert {path.split(".")[0] for path in differences(before, lab.state())} == {"s3"}
 
 
+@pytest.mark.slow
 def test_rows_alone_leave_every_object(
     ops: Connection, lab: PracticeLab, healthy_again: None
 ) -> None:
@@ -91,6 +94,7 @@ def test_production_is_never_a_destination(lab: PracticeLab) -> None:
     assert lab.state("bluemoxon-production") == before
 
 
+@pytest.mark.slow
 def test_rows_that_came_since_the_preview_are_not_overwritten(
     ops: Connection, lab: PracticeLab, healthy_again: None
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_preview_makes_no_record(
     assert lab.state(KEY) == clean
 
 
+@pytest.mark.slow
 def test_a_test_record_is_made_read_back_and_taken_out_of_every_view(
     ops: Connection, lab: PracticeLab, clean: dict[str, Any]
 ) -> None:
@@ -105,6 +106,7 @@ def test_production_wants_its_name_typed(
     assert lab.state(KEY) == clean
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [KeyboardInterrupt, OpsError])
 def test_when_it_stops_half_way_undo_takes_the_record_away(
     ops: Connection,
@@ -125,6 +127,7 @@ def test_when_it_stops_half_way_undo_takes_the_record_away(
     assert visible(other) == 0
 
 
+@pytest.mark.slow
 def test_undoing_a_run_that_went_well_changes_nothing_and_does_not_fail(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
 ) -> None:

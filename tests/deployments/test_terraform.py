@@ -391,6 +391,7 @@ def test_a_refresh_only_plan_takes_the_drift_over(ops: Connection, tmp_path: Pat
     assert "a refresh-only plan takes it over into the state" in found[0].seen
 
 
+@pytest.mark.slow
 def test_a_huge_plan_is_read_and_summed_up(ops: Connection, tmp_path: Path) -> None:
     many = [
         Resource(
@@ -570,6 +571,7 @@ def test_one_version_that_cannot_be_read_stops_neither_listing_nor_last_resort(
     assert "not this one" in repr(terraform.to_push(ops))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("records_folder")
 def test_the_backup_is_a_copy_of_the_state_and_nothing_else_and_undo_deletes_it(
     lab: PracticeLab,
@@ -616,6 +618,7 @@ def test_the_notebook_names_the_drift_under_its_drill_and_nothing_without_it(
     assert lab.state(KEY) == before
 
 
+@pytest.mark.slow
 @changing
 def test_the_led_procedure_copies_the_state_and_reads_the_plan_of_the_revert(
     lab: PracticeLab, tmp_path: Path

@@ -57,6 +57,7 @@ def test_a_version_that_served_alone_brought_no_errors(ops: Connection) -> None:
     assert "served alone" in found[0].seen
 
 
+@pytest.mark.slow
 def test_what_others_write_into_a_function_s_log_is_of_no_version(fresh: Connection) -> None:
     ops = connect("lab/dms-dev")
     at = {"logGroupName": "/aws/lambda/dms-init-upload-dev", "logStreamName": "by-hand"}
@@ -270,6 +271,7 @@ def test_what_is_hidden_in_the_table_is_masked_everywhere(ops: Connection) -> No
         assert redaction.mask(f"it is {raw[name]}").startswith("it is [secret ")
 
 
+@pytest.mark.slow
 def test_variables_that_are_lost_or_differ_in_latest_are_found(
     ops: Connection, lab: Any, clean: Any
 ) -> None:
@@ -284,6 +286,7 @@ def test_variables_that_are_lost_or_differ_in_latest_are_found(
     somebody_sets(ops, "scraper", Environment={"Variables": before})
 
 
+@pytest.mark.slow
 def test_a_variable_is_set_where_the_alias_serves_it_and_the_others_are_kept(
     fresh: Connection,
 ) -> None:
@@ -312,6 +315,7 @@ def test_a_variable_is_set_where_the_alias_serves_it_and_the_others_are_kept(
     assert live_version(fresh, "api") == live
 
 
+@pytest.mark.slow
 def test_a_plan_made_before_somebody_else_changed_the_function_is_refused(
     ops: Connection, clean: Any
 ) -> None:
@@ -345,6 +349,7 @@ def test_an_environment_that_lambda_would_not_take_is_told_at_the_preview(ops: C
     assert environments.plan_environment(ops, "api", "LONG", "x" * 3_000).steps
 
 
+@pytest.mark.slow
 def test_code_that_was_not_released_is_not_released_with_a_variable(fresh: Connection) -> None:
     import io
     import zipfile
@@ -458,6 +463,7 @@ def test_a_function_without_an_alias_runs_latest(ledger: Connection) -> None:
         plan_rollback(ledger, "db-migration")
 
 
+@pytest.mark.slow
 def test_a_variable_of_a_function_without_an_alias_is_set_and_undone(
     ledger: Connection, lab: Any
 ) -> None:

@@ -132,6 +132,7 @@ def test_a_hang_is_no_time_out_that_is_too_low(ops: Connection, lab: Any) -> Non
     assert hang.next == "databases/health"
 
 
+@pytest.mark.slow
 def test_a_statement_without_its_index_is_the_cause(ops: Connection, lab: Any) -> None:
     with lab.broken(SLOW, PLACE):
         found = latencies.check_latency(ops, "loader")

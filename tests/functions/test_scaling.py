@@ -50,6 +50,7 @@ def test_without_a_wish_there_is_nothing_to_do(lab: Any) -> None:
     assert "Choose what to change" in repr(left["plan"])
 
 
+@pytest.mark.slow
 def test_memory_goes_where_the_alias_leads_and_nothing_else_changes(
     fresh: Connection, lab: Any
 ) -> None:
@@ -68,6 +69,7 @@ def test_memory_goes_where_the_alias_leads_and_nothing_else_changes(
     assert differences(before, lab.state(PLACE)) == [f"lambda.{LOADER}.versions.8"]
 
 
+@pytest.mark.slow
 def test_memory_and_time_out_are_one_version(fresh: Connection) -> None:
     done(fresh, capacities.plan_capacity(fresh, "loader", 512, 20))
     found = fresh.call(
@@ -76,6 +78,7 @@ def test_memory_and_time_out_are_one_version(fresh: Connection) -> None:
     assert (found["Version"], found["MemorySize"], found["Timeout"]) == ("8", 512, 20)
 
 
+@pytest.mark.slow
 def test_a_function_without_an_alias_is_changed_as_it_is(ops: Connection, lab: Any) -> None:
     before = lab.state(PLACE)
     plan = capacities.plan_capacity(ops, "db-migration", 1024)
@@ -189,6 +192,7 @@ def test_a_plan_says_what_it_costs_and_what_else_limits_it(ops: Connection) -> N
     assert "share 900 of 1,000" in notes
 
 
+@pytest.mark.slow
 def test_code_that_was_not_released_is_not_released_with_memory(fresh: Connection) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as made:

@@ -63,6 +63,7 @@ def asked(ops: Any) -> Iterator[None]:
     asking.join()
 
 
+@pytest.mark.slow
 def test_code_goes_live_with_its_hash_and_undo_points_back(
     ops: Any, artefact: tuple[str, str], asked: None
 ) -> None:
@@ -81,6 +82,7 @@ def test_code_goes_live_with_its_hash_and_undo_points_back(
     assert live(ops) == before
 
 
+@pytest.mark.slow
 def test_a_version_that_cannot_start_is_pointed_back_by_the_plan(ops: Any, asked: None) -> None:
     before = live(ops)
     ops.change("lambda", "update_function_configuration", Handler="index.handlr", **AT)
@@ -108,6 +110,7 @@ def test_what_cannot_go_well_is_refused_before_anything_is_changed(
     assert live(ops) == before
 
 
+@pytest.mark.slow
 def test_another_hash_than_was_said_is_not_published(ops: Any, artefact: tuple[str, str]) -> None:
     before = live(ops)
     plan = plan_update(ops, KEY, artefact[0], "AAAA", watch_seconds=1)

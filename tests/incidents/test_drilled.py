@@ -47,6 +47,7 @@ class Said:
         return self._capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_from_the_alarm_of_a_drill_to_the_zip(lab: PracticeLab, said: Said, tmp_path: Path) -> None:
     with lab.broken("bad-version"):
         given = f"-t {TARGET} --severity 2 --began 50m --alarm {ALARM}"
@@ -105,6 +106,7 @@ def test_from_the_alarm_of_a_drill_to_the_zip(lab: PracticeLab, said: Said, tmp_
     assert verification.verify() == []
 
 
+@pytest.mark.slow
 def test_what_is_denied_is_unknown_in_the_timeline_and_no_row_is_invented(
     lab: PracticeLab, said: Said
 ) -> None:
@@ -117,6 +119,7 @@ def test_what_is_denied_is_unknown_in_the_timeline_and_no_row_is_invented(
     assert said.status == 0
 
 
+@pytest.mark.slow
 def test_a_target_without_an_incident_has_nothing_to_tell(
     lab: PracticeLab, records_folder: Path
 ) -> None:

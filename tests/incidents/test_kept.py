@@ -123,6 +123,7 @@ def test_an_event_that_cannot_be_put_beside_is_kept_and_put_there_by_the_next(
     assert len(files(project)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_lost", [False, True], ids=["as it was", "made again"])
 def test_pruning_spares_what_two_incidents_share_and_what_an_open_one_has(
     project: Project, later: None, is_lost: bool

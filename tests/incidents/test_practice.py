@@ -60,6 +60,7 @@ def test_the_severity_of_practice_is_what_a_rule_of_the_targets_file_says() -> N
     assert levels.fitting("lab/bluemoxon-staging", "no-such-cause") == "2"
 
 
+@pytest.mark.slow
 def test_a_drill_is_practised_from_its_break_to_its_table(lab: PracticeLab, said: Said) -> None:
     def broken() -> list[str]:
         return [each["drill"] for each in practising.status()["broken"]]

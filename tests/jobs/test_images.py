@@ -71,6 +71,7 @@ def test_the_payload_is_what_base64_makes_of_the_bytes(oversized: Connection) ->
     assert images.payload([head["ContentLength"]]) == encoded / 1_000_000
 
 
+@pytest.mark.slow
 def test_images_are_made_smaller_the_job_completes_and_undo_brings_the_originals_back(
     oversized: Connection,
 ) -> None:
@@ -115,6 +116,7 @@ def test_without_versions_nothing_is_replaced(oversized: Connection) -> None:
         )
 
 
+@pytest.mark.slow
 def test_images_that_would_still_be_too_much_are_refused(oversized: Connection) -> None:
     oversized.target.facts["jobs"]["analysis"]["images"]["max_payload_mb"] = 0.5
     with pytest.raises(Refused, match=r"still .* MB as base64 with 800 pixels; 0.5 MB fit"):

@@ -106,6 +106,7 @@ def test_looking_does_not_mark_stale_jobs_as_failed(ops: Connection, lab: Any) -
         assert lab.state() == before
 
 
+@pytest.mark.slow
 def test_stale_jobs_are_started_again_and_come_to_their_end(ops: Connection, lab: Any) -> None:
     with lab.broken(STALE):
         old = jobs.find_stale(ops, "analysis")

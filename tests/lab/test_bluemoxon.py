@@ -165,6 +165,7 @@ def test_what_is_not_there_is_said(ops: Connection, path: str, status: int) -> N
     assert (answer.status, list(answer.body)) == (status, ["detail"])
 
 
+@pytest.mark.slow
 def test_an_analysis_is_queued_runs_and_completes(ops: Connection, restored: Any) -> None:
     begun = ops.http("POST", "/books/480/analysis/generate-async", {"model": "opus"})
     assert (begun.status, begun.body["status"]) == (202, "queued")
@@ -194,6 +195,7 @@ def test_the_orphan_cleanup_deletes_what_the_scan_counted(lab: Any, ops: Connect
         assert _scan(ops, "orphan")["orphans"] == 0
 
 
+@pytest.mark.slow
 def test_db_sync_copies_production_over_staging_and_only_there(
     ops: Connection, restored: Any
 ) -> None:

@@ -118,6 +118,7 @@ def test_dead_letters_are_of_three_causes_and_ring(lab: Any, ops: Connection) ->
     assert len(messages) - len(errors) == 4
 
 
+@pytest.mark.slow
 def test_of_redriven_dead_letters_what_can_be_done_is_done(lab: Any, ops: Connection) -> None:
     before = lab.state()
     with lab.broken("dead-letter-backlog"):

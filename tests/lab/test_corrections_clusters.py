@@ -109,6 +109,7 @@ def test_a_cluster_says_where_it_is_and_how_far_back_it_can_go(
     assert instance["Endpoint"] == {"Address": "127.0.0.1", "Port": world.postgres.port}
 
 
+@pytest.mark.slow
 def test_a_snapshot_brings_its_data_back_into_a_cluster_without_instances(rds: Any) -> None:
     made = rds.create_db_cluster_snapshot(
         DBClusterIdentifier="shop", DBClusterSnapshotIdentifier="before"
@@ -137,6 +138,7 @@ def test_a_snapshot_brings_its_data_back_into_a_cluster_without_instances(rds: A
     assert (orders(rds, "shop-again"), orders(rds, "shop")) == (3, 0)
 
 
+@pytest.mark.slow
 def test_a_restore_to_a_point_in_time_has_what_was_there_then(rds: Any) -> None:
     time.sleep(0.05)
     then = datetime.now(UTC)
@@ -239,6 +241,7 @@ def test_a_restored_cluster_has_no_scaling_and_no_groups_of_its_source(rds: Any)
         add_instance(rds, "bare")
 
 
+@pytest.mark.slow
 def test_a_deleted_cluster_takes_its_database_along_and_its_last_snapshot_brings_it_back(
     rds: Any, world: World
 ) -> None:

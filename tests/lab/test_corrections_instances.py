@@ -217,6 +217,7 @@ def test_a_new_password_is_the_one_that_logs_in(rds: Any) -> None:
     login(rds, "shop", "another-password").close()
 
 
+@pytest.mark.slow
 def test_a_snapshot_brings_its_data_back_into_a_new_instance_with_defaults(rds: Any) -> None:
     made = rds.create_db_snapshot(**SHOP, DBSnapshotIdentifier="before")["DBSnapshot"]
     assert made["Status"] == "creating"
@@ -235,6 +236,7 @@ def test_a_snapshot_brings_its_data_back_into_a_new_instance_with_defaults(rds: 
     assert (orders(rds, "shop-again"), orders(rds, "shop")) == (3, 0)
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_snapshot_holds_the_same_data(rds: Any) -> None:
     rds.create_db_snapshot(**SHOP, DBSnapshotIdentifier="first")
     with login(rds, "shop") as database:
@@ -249,6 +251,7 @@ def test_a_copy_of_a_snapshot_holds_the_same_data(rds: Any) -> None:
     assert orders(rds, "copy") == 3
 
 
+@pytest.mark.slow
 def test_a_restore_to_a_point_in_time_has_what_was_there_then(rds: Any) -> None:
     time.sleep(0.05)
     then = datetime.now(UTC)
@@ -271,6 +274,7 @@ def test_a_restore_to_a_point_in_time_has_what_was_there_then(rds: Any) -> None:
     assert describe(rds, "latest")["DBParameterGroups"][0]["DBParameterGroupName"] == "shop16"
 
 
+@pytest.mark.slow
 def test_a_replica_is_read_only_and_follows_until_it_is_deleted(
     rds: Any, world: World, place: Place
 ) -> None:
@@ -299,6 +303,7 @@ def test_a_replica_is_read_only_and_follows_until_it_is_deleted(
     assert not standby.data.exists()
 
 
+@pytest.mark.slow
 def test_a_promoted_replica_is_an_instance_of_its_own(rds: Any, world: World) -> None:
     rds.create_db_instance_read_replica(
         DBInstanceIdentifier="reader", SourceDBInstanceIdentifier="shop"
@@ -313,6 +318,7 @@ def test_a_promoted_replica_is_an_instance_of_its_own(rds: Any, world: World) ->
     assert world.postgres.standby("reader") is None
 
 
+@pytest.mark.slow
 def test_no_standby_outlives_the_lab_or_its_reset(rds: Any, world: World) -> None:
     rds.create_db_instance_read_replica(
         DBInstanceIdentifier="reader", SourceDBInstanceIdentifier="shop"
@@ -325,6 +331,7 @@ def test_no_standby_outlives_the_lab_or_its_reset(rds: Any, world: World) -> Non
     assert world.postgres.standby("reader") is None
 
 
+@pytest.mark.slow
 def test_a_deleted_instance_takes_its_database_and_automated_snapshots_along(
     rds: Any, place: Place, world: World
 ) -> None:
@@ -341,6 +348,7 @@ def test_a_deleted_instance_takes_its_database_and_automated_snapshots_along(
     assert orders(rds, "shop") == 3
 
 
+@pytest.mark.slow
 def test_stopped_and_rebooted_instances_end_their_sessions(rds: Any) -> None:
     rds.stop_db_instance(**SHOP)
     assert describe(rds, "shop")["DBInstanceStatus"] == "stopping"

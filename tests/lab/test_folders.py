@@ -65,6 +65,7 @@ def test_a_forged_state_file_removes_nothing(home: Path, decoy: Path, marked: bo
         assert contents(decoy) == before
 
 
+@pytest.mark.slow
 def test_a_forged_pid_ends_no_process(home: Path, decoy: Path) -> None:
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     server = [*sleep, "-m", "opslib.lab.server", "--folder", str(home / "another")]
@@ -98,6 +99,7 @@ def test_garbage_in_the_state_file_is_no_lab(home: Path, text: str) -> None:
     assert not (home / "lab").exists()
 
 
+@pytest.mark.slow
 def test_a_lab_starts_where_only_garbage_of_its_own_name_lies(home: Path) -> None:
     (home / "lab").mkdir()
     (home / "lab" / "lab.json").write_text("[]")
@@ -128,6 +130,7 @@ def test_a_symbolic_link_is_refused(home: Path, decoy: Path, name: str, to: str)
     (home / name).unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lab.json", "lab.json.part", "server.log", "postgres"])
 def test_what_a_symbolic_link_leads_to_stays(home: Path, decoy: Path, name: str) -> None:
     before = contents(decoy)
@@ -150,6 +153,7 @@ def test_a_marker_of_another_lab_does_not_count(home: Path, decoy: Path) -> None
     assert contents(home / "lab" / "postgres") == before
 
 
+@pytest.mark.slow
 def test_what_somebody_put_into_the_folder_stays(home: Path) -> None:
     lab.up()
     (home / "lab" / "notes").write_text("mine")
@@ -157,6 +161,7 @@ def test_what_somebody_put_into_the_folder_stays(home: Path) -> None:
     assert contents(home / "lab") == {"notes": "mine"}
 
 
+@pytest.mark.slow
 def test_the_operators_own_settings_do_not_reach_the_lab(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

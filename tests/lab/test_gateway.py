@@ -176,6 +176,7 @@ def test_a_drill_that_cannot_be_put_in_is_not_on(
     assert world.mend() == []
 
 
+@pytest.mark.slow
 def test_a_reset_lets_go_of_every_object_of_the_world_before(
     world: World, aws: Any, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

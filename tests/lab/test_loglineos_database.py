@@ -51,6 +51,7 @@ def one(connection: psycopg.Connection[Any], query: Any, *parameters: Any) -> An
     return row[0] if len(row) == 1 else row
 
 
+@pytest.mark.slow
 def test_the_rows_of_thirty_days_are_there(app: psycopg.Connection[Any], place: Place) -> None:
     rows, first, last = one(app, f"SELECT count(*), min(at), max(at) FROM {TABLE}")
     start = place.world.started

@@ -22,6 +22,7 @@ def ops(lab: Any) -> Connection:
     return connect(f"lab/{TARGET}")
 
 
+@pytest.mark.slow
 def test_all_drills_together_are_taken_out_in_any_order(lab: Any) -> None:
     state = lab.state(TARGET)
     # With either of these nobody else gets a connection to the database.

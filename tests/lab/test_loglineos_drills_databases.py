@@ -100,6 +100,7 @@ def test_a_full_storage_refuses_logins_and_makes_requests_fail_or_hang(
     assert status[0].next == "databases/storage"
 
 
+@pytest.mark.slow
 def test_without_the_index_a_users_spans_take_seconds(lab: Any, ops: Connection) -> None:
     def slowest() -> float:
         import json
@@ -117,6 +118,7 @@ def test_without_the_index_a_users_spans_take_seconds(lab: Any, ops: Connection)
         assert _lines(ops, '"Task timed out"', 30) == []
 
 
+@pytest.mark.slow
 def test_the_daily_report_says_which_state_is_denied(
     lab: Any, ops: Connection, records_folder: Any
 ) -> None:

@@ -23,6 +23,8 @@ from opslib.lab.places import Place
 from opslib.lab.server import opened
 from opslib.lab.world import World
 
+pytestmark = pytest.mark.slow
+
 TARGETS = Path(__file__).resolve().parents[2] / "parameters" / "targets"
 PRODUCTION = "bluemoxon-production"
 

@@ -40,6 +40,7 @@ def test_a_copy_is_made_while_others_are_connected(postgres: Postgres) -> None:
     assert (orders(postgres, "shop"), orders(postgres, "shop_copy")) == (0, 3)
 
 
+@pytest.mark.slow
 def test_a_recovery_brings_back_what_was_deleted(postgres: Postgres) -> None:
     time.sleep(0.01)
     before = datetime.now(UTC)

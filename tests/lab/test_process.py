@@ -78,6 +78,7 @@ def other_folders(home: Path) -> list[Path]:
     return [] if folder.is_relative_to(home) else [folder]
 
 
+@pytest.mark.slow
 def test_up_starts_one_and_find_finds_it(home: Path) -> None:
     assert lab.find() is None
     assert lab.status() == {}
@@ -102,6 +103,7 @@ def test_down_leaves_nothing(home: Path) -> None:
     assert lab.down() is False
 
 
+@pytest.mark.slow
 def test_two_at_once_share_one_lab(home: Path) -> None:
     code = "from opslib import lab; print(lab.up().pid)"
 
@@ -116,6 +118,7 @@ def test_two_at_once_share_one_lab(home: Path) -> None:
     assert alive(int(pids[0]))  # all who started it are gone by now
 
 
+@pytest.mark.slow
 def test_the_state_survives_the_command_that_made_it(home: Path) -> None:
     lab.up().ask("POST", "deny", target="practice-one", operation="s3:ListBuckets")
     code = "from opslib import lab; print(lab.status()['denied'])"
@@ -127,6 +130,7 @@ def test_the_state_survives_the_command_that_made_it(home: Path) -> None:
     assert lab.status()["denied"] == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["server", "both"])
 def test_a_killed_lab_is_not_found_and_its_remains_are_cleaned_up(home: Path, victim: str) -> None:
     first = lab.up()
@@ -140,6 +144,7 @@ def test_a_killed_lab_is_not_found_and_its_remains_are_cleaned_up(home: Path, vi
     assert not [folder for folder in folders if folder.exists()]
 
 
+@pytest.mark.slow
 def test_the_cache_of_a_killed_lab_ends_with_what_it_left(home: Path) -> None:
     with (home / "parameters" / "targets" / "practice-one.yaml").open("a") as file:
         file.write("cache: {secret: practice/cache}\n")
@@ -152,6 +157,7 @@ def test_the_cache_of_a_killed_lab_ends_with_what_it_left(home: Path) -> None:
     wait(lambda: not alive(cache.pid))
 
 
+@pytest.mark.slow
 def test_another_process_with_the_same_pid_is_left_alone(home: Path) -> None:
     lab.up()
     lab.down()
@@ -174,6 +180,7 @@ def test_another_process_with_the_same_pid_is_left_alone(home: Path) -> None:
         other.kill()
 
 
+@pytest.mark.slow
 def test_a_lab_whose_folder_was_removed_ends_itself(home: Path) -> None:
     lab.up()
     pids, folders = processes(home), other_folders(home)
@@ -182,6 +189,7 @@ def test_a_lab_whose_folder_was_removed_ends_itself(home: Path) -> None:
     assert not [folder for folder in folders if folder.exists()]
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_said_with_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -209,6 +217,7 @@ def test_a_lab_that_cannot_start_says_why(home: Path, monkeypatch: pytest.Monkey
         lab.up()
 
 
+@pytest.mark.slow
 def test_a_broken_target_does_not_keep_the_others_away(home: Path) -> None:
     (home / "parameters" / "targets" / "practice-bad.yaml").write_text("title: [")
     lab.up()
@@ -218,6 +227,7 @@ def test_a_broken_target_does_not_keep_the_others_away(home: Path) -> None:
         lab.state("lab/practice-bad")
 
 
+@pytest.mark.slow
 def test_the_variables_of_aws_do_not_reach_the_lab(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +238,7 @@ def test_the_variables_of_aws_do_not_reach_the_lab(
     assert lab.status()["targets"] == ["lab/practice-one", "lab/practice-two"]
 
 
+@pytest.mark.slow
 def test_the_commands_show_what_runs_and_end_it(home: Path) -> None:
     def run(*arguments: str) -> str:
         return CliRunner().invoke(commands.lab, arguments, catch_exceptions=False).stdout

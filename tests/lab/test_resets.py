@@ -133,6 +133,7 @@ def spoil(place: Place) -> None:
     postgres.limit_connections(postgres.databases()[0], 3)
 
 
+@pytest.mark.slow
 def test_a_reset_leaves_what_seeding_leaves(world: World) -> None:
     before = {name: told(place) for name, place in world.places.items()}
     copy, began = world._copy, world.started
@@ -149,6 +150,7 @@ def test_a_reset_leaves_what_seeding_leaves(world: World) -> None:
     assert (world.settings["delay_ms"], world.started) == (0, began)
 
 
+@pytest.mark.slow
 def test_drills_can_be_put_in_and_taken_out_after_a_reset(world: World) -> None:
     world.reset()
     before = {name: snapshots.state(place) for name, place in world.places.items()}
@@ -163,6 +165,7 @@ def test_drills_can_be_put_in_and_taken_out_after_a_reset(world: World) -> None:
     assert {name: snapshots.state(place) for name, place in world.places.items()} == before
 
 
+@pytest.mark.slow
 def test_nothing_of_the_time_before_a_reset_is_kept(world: World) -> None:
     place = next(each for each in world.places.values() if "functions" in each.facts)
     held = [
@@ -180,6 +183,7 @@ def test_nothing_of_the_time_before_a_reset_is_kept(world: World) -> None:
     assert [ref() for ref in held] == [None] * len(held)
 
 
+@pytest.mark.slow
 def test_what_was_under_way_ends_with_a_reset(world: World) -> None:
     place = next(iter(world.places.values()))
     cluster = next(iter(place.backend("rds").clusters))
@@ -191,6 +195,7 @@ def test_what_was_under_way_ends_with_a_reset(world: World) -> None:
     assert late == []
 
 
+@pytest.mark.slow
 def test_a_lab_that_is_no_longer_young_is_seeded_anew(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

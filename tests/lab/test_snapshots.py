@@ -112,6 +112,7 @@ def test_a_change_shows_in_its_part_and_in_no_other(
     assert [name for name in before if before[name] != after[name]] == [part]
 
 
+@pytest.mark.slow
 def test_reading_changes_nothing(aws: Any, place: Place, filled: dict[str, str]) -> None:
     aws("sqs").receive_message(QueueUrl=filled["url"], VisibilityTimeout=0)
     aws("secretsmanager").get_secret_value(SecretId=filled["name"])

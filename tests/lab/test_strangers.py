@@ -26,6 +26,7 @@ from opslib.lab.server import opened
 from opslib.reports import reports
 from opslib.runs import choices
 from tests import notebooks
+from tests.conftest import some
 
 SHOP = """\
 title: Shop production
@@ -242,7 +243,7 @@ def shop(home: Path) -> Connection:
     return connect(TARGET)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", some(FILES, 3))
 def test_its_daily_report_finds_nothing_wrong(home: Path, name: str) -> None:
     found = reports.daily(connect(f"lab/{name}")).findings
     assert len(found) >= 4
@@ -261,6 +262,7 @@ def test_another_partition_has_names_of_its_own(home: Path, name: str, begins: s
     assert all(arn.startswith(begins) for arn in told)
 
 
+@pytest.mark.slow
 def test_its_daily_report_looks_at_all_that_its_file_describes(shop: Connection) -> None:
     looked = {
         "health",
@@ -306,6 +308,7 @@ def test_a_procedure_finds_nothing_wrong(home: Path, procedure: str, given: dict
 WANTS = {"databases/query", "logs/follow", "reports/daily", "users/sign-in"}  # what a person knows
 
 
+@pytest.mark.slow
 def test_what_looks_is_offered_only_where_the_file_has_what_it_needs(home: Path) -> None:
     target = targets.load("lab/least-staging")
     every = [procedures.find(name) for name in procedures.names()]
@@ -325,7 +328,7 @@ def test_what_looks_is_offered_only_where_the_file_has_what_it_needs(home: Path)
 DRILLS = {drill.name: drill for drill in generic.drills()}
 
 
-@pytest.mark.parametrize("name", DRILLS)
+@pytest.mark.parametrize("name", some(DRILLS, 6))
 def test_a_drill_of_any_system_is_named_and_leaves_nothing(home: Path, name: str) -> None:
     before = practice.state("shop-production")
     told = next(
@@ -358,6 +361,7 @@ def test_a_function_answers_and_its_runs_are_in_the_log(shop: Connection) -> Non
     assert len(logs.search(shop, "mailer", '"REPORT RequestId"', within)) >= 4
 
 
+@pytest.mark.slow
 def test_a_target_that_does_not_fit_is_told_and_no_other_suffers(tmp_path: Path) -> None:
     folder = tmp_path / "parameters" / "targets"
     folder.mkdir(parents=True)

@@ -84,6 +84,7 @@ def test_a_good_day_passes_and_says_how_much_was_looked_at(lab: Any, target: str
     assert "log group" in found.note
 
 
+@pytest.mark.slow
 def test_nothing_found_is_said_with_how_much_was_looked_at(ops: Connection, lab: Any) -> None:
     lab.reset()  # so that nobody has called that function
     found = troubles.check_kinds(ops, "db-migration")

@@ -168,6 +168,7 @@ def test_trouble_of_one_pattern_is_one_finding_and_aws_s_reason_is_in_it(
     assert said in told.check
 
 
+@pytest.mark.slow
 def test_following_shows_each_line_once_and_ends(
     ops: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,6 +186,7 @@ def test_where_nobody_looks_on_lines_are_printed_as_ever(
     assert "RequestId" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_following_also_in_a_cell_that_awaits(
     ops: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -277,6 +277,7 @@ def test_a_dashboard_that_is_not_there_is_unknown(ops: Any) -> None:
     assert [f.status for f in found] == ["unknown"]
 
 
+@pytest.mark.slow
 def test_the_notebook_asks_once_a_widget_and_once_for_all_key_metrics(lab: Any) -> None:
     namespace = notebooks.run("metrics/dashboard", target=TARGET)
     assert namespace["ops"].findings.worst == "ok"

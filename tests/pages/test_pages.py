@@ -155,6 +155,7 @@ def record_of(lines: list[str], there: str) -> Any:
     return notebook
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no browser here")
 @pytest.mark.parametrize("wall", ["with its policy", "without its policy"])
 def test_a_browser_runs_nothing_and_loads_nothing(

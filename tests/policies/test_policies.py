@@ -75,6 +75,7 @@ def without_each(policy: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield policy | {"Statement": statements[:at] + statements[at + 1 :]}
 
 
+@pytest.mark.slow
 def test_a_procedure_that_looks_runs_with_its_policy_and_with_no_less(ops: Connection) -> None:
     ran(LOOKS, TARGET)
     policy = called(LOOKS, TARGET).policy(PREVIEW)
@@ -85,6 +86,7 @@ def test_a_procedure_that_looks_runs_with_its_policy_and_with_no_less(ops: Conne
             assert not went_well(LOOKS), less
 
 
+@pytest.mark.slow
 def test_a_change_is_previewed_and_applied_with_its_policies_and_with_no_less(
     ops: Connection,
 ) -> None:
@@ -209,6 +211,7 @@ def test_without_a_record_it_says_how_to_make_one(project: Project) -> None:
         called("tests/asks", KEY).policy(PREVIEW)
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_iam_takes_and_says_what_it_is_made_of(
     project: Project, tmp_path: Path
 ) -> None:

@@ -115,6 +115,7 @@ def test_nothing_to_redrive_or_purge_is_a_plan_without_steps(ops: Connection) ->
     assert moves.plan_purge(ops, "analysis").steps == ()
 
 
+@pytest.mark.slow
 def test_purge_keeps_in_its_plan_what_it_destroys(backlog: Connection) -> None:
     bodies = sorted(queues.find_letters(backlog, "analysis")["body"])
     plan = moves.plan_purge(backlog, "analysis")
@@ -129,6 +130,7 @@ def test_purge_keeps_in_its_plan_what_it_destroys(backlog: Connection) -> None:
     assert len(json.loads(json.dumps(kept, default=str))["steps"][0]["before"]) == 24
 
 
+@pytest.mark.slow
 def test_a_new_message_makes_an_approved_purge_unfit(backlog: Connection) -> None:
     approved = moves.plan_purge(backlog, "analysis").id
     sent = backlog.call(
@@ -155,6 +157,7 @@ def test_a_message_that_arrives_while_a_purge_is_applied_stays(backlog: Connecti
         delete(backlog, sent["MessageId"])
 
 
+@pytest.mark.slow
 def test_messages_that_somebody_took_since_are_told(backlog: Connection) -> None:
     plan = moves.plan_purge(backlog, "analysis")
     delete(backlog, plan.steps[0].before[0]["id"])

@@ -30,6 +30,7 @@ def s3(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return client
 
 
+@pytest.mark.slow
 def test_an_anchor_cannot_be_removed_and_proves_a_chain_that_was_made_anew(
     project: Project, s3: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -177,6 +177,7 @@ def test_rebuilds_at_the_same_time_enter_each_record_once(
     assert problems() == ""
 
 
+@pytest.mark.slow
 def test_a_run_under_way_when_the_index_is_made_again_ends_as_it_should(project: Project) -> None:
     here = str(project.records / "index.sqlite")
     record = project.run(
@@ -203,6 +204,7 @@ def test_a_run_that_was_killed_before_the_index_was_lost_is_closed(project: Proj
     assert problems() == ""
 
 
+@pytest.mark.slow
 def test_the_first_run_of_all_needs_no_index(project: Project) -> None:
     project.procedure("hello", "print('hello')")
     processes = [project.start("run", "tests/hello", "-t", TARGET) for _ in range(3)]
@@ -238,6 +240,7 @@ def bucket(shared_bucket: str) -> Iterator[str]:
     S3().s3.Bucket(shared_bucket).objects.all().delete()
 
 
+@pytest.mark.slow
 def test_in_s3_a_lost_index_is_noticed_and_made_again_and_pages_are_covered(
     project: Project, bucket: str
 ) -> None:

@@ -364,6 +364,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.stop()
 
 
+@pytest.mark.slow
 def test_the_index_can_be_in_postgresql(
     project: Project, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

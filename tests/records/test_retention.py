@@ -41,6 +41,7 @@ def three(project: Project) -> list[Record]:
     return [project.run("quiet", f"print('line\\n' * {n})") for n in (100_000, 2, 3)]
 
 
+@pytest.mark.slow
 def test_old_files_go_and_the_chain_stays_whole(
     project: Project, later: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +97,7 @@ def test_sittings_with_changes_are_spared(project: Project, later: None) -> None
         assert retention.prune(YEAR, keep=0).spared == {record.id: "a sitting with changes"}
 
 
+@pytest.mark.slow
 def test_what_is_not_as_it_was_sealed_and_what_we_did_not_make_is_left(
     project: Project, later: None
 ) -> None:
@@ -111,6 +113,7 @@ def test_what_is_not_as_it_was_sealed_and_what_we_did_not_make_is_left(
     assert f"{second.id}: its file" in problems()
 
 
+@pytest.mark.slow
 def test_a_removal_that_broke_off_is_no_loss_and_is_gone_on_with(
     project: Project, later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +137,7 @@ def test_a_removal_that_broke_off_is_no_loss_and_is_gone_on_with(
     assert problems() == ""
 
 
+@pytest.mark.slow
 def test_records_in_s3_go_there(project: Project, bucket: str, later: None) -> None:
     from papermill.s3 import S3
 

@@ -319,6 +319,7 @@ def test_a_file_from_a_post_mortem_is_checked_alone(
     assert "the chain itself is broken" in said(capsys, "verify", str(notebook))[1]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_has_a_sealed_page(project: Project) -> None:
     project.procedure("waits", "import time\nprint('so far')\ntime.sleep(60)")
     process = project.start("run", "tests/waits", "-t", TARGET)

@@ -33,6 +33,7 @@ def said(left: dict[str, Any], check: str) -> str:
     return [each.seen for each in left["ops"].findings if each.check == check][-1]
 
 
+@pytest.mark.slow
 def test_a_deleted_bucket_is_recovered_to_the_end(ops: Connection, deleted: None) -> None:
     with pytest.raises(NotFound):
         keys(ops)

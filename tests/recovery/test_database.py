@@ -48,6 +48,7 @@ def corrupted(ops: Connection, lab: PracticeLab) -> Iterator[datetime]:
     lab.reset()
 
 
+@pytest.mark.slow
 def test_a_corrupted_database_is_recovered_to_the_end(ops: Connection, corrupted: datetime) -> None:
     first, before = database(ops), tasks(ops)
     assert recovery.check_integrity(ops).causes == {"database-corrupted"}
@@ -107,6 +108,7 @@ def test_a_switch_to_the_present_database_is_no_change(ops: Connection) -> None:
     assert "already: was the restored one meant?" in plan.notes[0]
 
 
+@pytest.mark.slow
 def test_a_stop_is_taken_back(ops: Connection, clean: dict[str, Any]) -> None:
     before = tasks(ops)
     apply(ops, recovery.plan_recovery(ops, "stop"), "now", confirmed(TARGET))
@@ -122,6 +124,7 @@ def test_a_stop_is_taken_back(ops: Connection, clean: dict[str, Any]) -> None:
 LEDGER = "lab/loglineos-production"
 
 
+@pytest.mark.slow
 def test_functions_stop_and_an_instance_is_switched_to_by_a_secret_of_fields(
     lab: PracticeLab, records_folder: object
 ) -> None:

@@ -55,6 +55,7 @@ def test_nothing_outside_is_critical_and_says_what_would_have_to_be(ops: Connect
     assert found.evidence["part"].iloc[0] == "secrets", "the order in which they come up"
 
 
+@pytest.mark.slow
 def test_what_is_there_is_found_and_what_is_in_part_is_named(kept: Connection) -> None:
     parts = by_part(recovery.check_elsewhere(kept))
     assert (parts["secrets"].status, parts["secrets"].seen) == ("ok", "7 of 7")

@@ -31,6 +31,7 @@ def looked(phase: str, **given: Any) -> dict[str, Any]:
     return {found.check: found for found in left["ops"].findings}
 
 
+@pytest.mark.slow
 def test_a_maintenance_is_led_from_before_to_after(ops: Connection, lab: PracticeLab) -> None:
     notebooks.run("databases/snapshot", **SURE)
     record = ran("changes/maintenance", TARGET, {"phase": "before", "watched": 15, **WORDS})
@@ -52,6 +53,7 @@ def test_a_maintenance_is_led_from_before_to_after(ops: Connection, lab: Practic
     undo_last(ops)
 
 
+@pytest.mark.slow
 def test_what_somebody_else_changed_and_what_is_worse_than_before_is_told(
     ops: Connection, lab: PracticeLab
 ) -> None:

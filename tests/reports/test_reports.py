@@ -56,6 +56,7 @@ def test_findings_are_in_the_reports_order_whatever_answers_first(healthy: Any) 
     assert [f.check for f in ops.findings] == [f.check for f in report.findings]
 
 
+@pytest.mark.slow
 def test_each_of_three_troubles_at_once_is_in_the_report_with_its_cause(
     lab: Any, records_folder: Any
 ) -> None:
@@ -69,6 +70,7 @@ def test_each_of_three_troubles_at_once_is_in_the_report_with_its_cause(
     assert report.troubles[0].next
 
 
+@pytest.mark.slow
 def test_one_denied_call_is_unknown_where_it_is_asked_and_the_rest_is_done(
     lab: Any, records_folder: Any
 ) -> None:
@@ -82,6 +84,7 @@ def test_one_denied_call_is_unknown_where_it_is_asked_and_the_rest_is_done(
     assert len(report["metrics"]) == 13
 
 
+@pytest.mark.slow
 def test_a_section_that_is_not_described_says_so_and_a_mistake_in_another_ends_no_report(
     lab: Any, records_folder: Any
 ) -> None:
@@ -124,6 +127,7 @@ def test_what_changed_is_told_by_the_check() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_second_report_begins_with_what_is_new(lab: Any, records_folder: Any) -> None:
     from tests.projects import ran
 
@@ -140,6 +144,7 @@ def test_the_first_report_says_that_it_is_the_first(healthy: Any) -> None:
     assert "first report" in healthy["report"].since_last.note
 
 
+@pytest.mark.slow
 def test_a_change_that_was_made_is_listed(lab: Any, records_folder: Any) -> None:
     from tests.projects import ran
 

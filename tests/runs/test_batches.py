@@ -83,6 +83,7 @@ def test_kernels_are_forked_from_one_process_of_one_thread(project: Project) -> 
     assert said[0][3] == "True"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["one", "one, opslib.runs.preloads.many"])
 def test_the_process_that_is_forked_has_read_no_credentials(
     project: Project, monkeypatch: pytest.MonkeyPatch, module: str
@@ -148,6 +149,7 @@ def test_no_two_runs_draw_the_same_random_numbers(project: Project) -> None:
         assert len(set(column)) == 4, column
 
 
+@pytest.mark.slow
 def test_a_forked_kernel_has_the_state_of_a_new_one(project: Project) -> None:
     tell = """import json, locale, os, signal, sys, threading, warnings
 import matplotlib, pandas, boto3, numpy
@@ -193,6 +195,7 @@ DRAWS = """import matplotlib.pyplot as plt
 plt.plot([1, 2, 3]);"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cell",
     [DRAWS, "from opslib.core.checks import plots\nplots.bars('t', 'u', ['a', 'b'], [1, 2])"],
@@ -295,6 +298,7 @@ def left(pids: list[int], seconds: float) -> list[int]:
     return [pid for pid in pids if psutil.pid_exists(pid)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_batch_ends_soon_and_every_run_is_kept(
     project: Project, waiting: tuple[subprocess.Popen[str], list[int]], number: signal.Signals
@@ -310,6 +314,7 @@ def test_an_interrupted_batch_ends_soon_and_every_run_is_kept(
     assert left(others, 10) == []
 
 
+@pytest.mark.slow
 def test_a_batch_that_was_killed_leaves_no_process_and_its_runs_show_as_interrupted(
     project: Project, waiting: tuple[subprocess.Popen[str], list[int]]
 ) -> None:
@@ -328,6 +333,7 @@ def test_a_batch_that_was_killed_leaves_no_process_and_its_runs_show_as_interrup
     assert list(Path("/tmp").glob(f"opslib-{process.pid}-*")) == []
 
 
+@pytest.mark.slow
 def test_the_end_of_a_run_ends_what_it_started(project: Project) -> None:
     record = project.run(
         "starts", "import subprocess; print(subprocess.Popen(['sleep', '300']).pid)"
@@ -335,6 +341,7 @@ def test_the_end_of_a_run_ends_what_it_started(project: Project) -> None:
     assert left([int(project.text(record))], 5) == []
 
 
+@pytest.mark.slow
 def test_the_command_shows_a_summary_first_and_ends_with_the_worst_status(project: Project) -> None:
     found = [
         {"status": "critical", "check": "queue is empty", "seen": "3", "next": "queues/redrive"}
@@ -406,6 +413,7 @@ def test_bad_usage_of_any_is_refused_before_any_kernel_starts(
     assert not project.records.exists()
 
 
+@pytest.mark.slow
 def test_apply_goes_to_every_change(project: Project) -> None:
     step = "journal.write('step', number=1, title='Purge', state='applied', undo=None)"
     apply = (

@@ -13,6 +13,7 @@ from nbformat import from_dict, v4
 
 from opslib.records import outputs, sealing
 from opslib.records.outputs import SPILL, Outputs
+from tests.conftest import some
 from tests.projects import JOURNAL, TARGET, Project
 
 LIMIT = 20_000_000
@@ -44,7 +45,7 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("flood", FLOODS)
+@pytest.mark.parametrize("flood", some(FLOODS, 6))
 def test_a_record_is_bounded_whatever_is_shown(flood: str, tmp_path: Path) -> None:
     kept = Outputs(tmp_path / "x.spill")
     cells = [v4.new_code_cell("") for _ in range(2)]
@@ -85,6 +86,7 @@ def test_a_file_that_could_not_be_written_is_told_not_to_be_there(
     assert draft.facts["spilled"] == []
 
 
+@pytest.mark.slow
 def test_three_thousand_cleared_outputs_end_no_run(project: Project) -> None:
     code = (
         "from IPython.display import clear_output\n"
@@ -95,6 +97,7 @@ def test_three_thousand_cleared_outputs_end_no_run(project: Project) -> None:
     assert project.text(record) == "2999\nafter\n"
 
 
+@pytest.mark.slow
 def test_an_answer_of_thirty_megabytes_ends_no_run(project: Project) -> None:
     record = project.run("big", "print('x' * 30_000_000)", "print('after')")
     assert record.outcome == "ok", record.verdict
@@ -129,6 +132,7 @@ def test_a_subprocess_speaks_in_the_record_and_masked(
     assert SECRET not in console
 
 
+@pytest.mark.slow
 def test_a_subprocess_does_not_break_json(project: Project) -> None:
     project.procedure("speaks", "import os\nos.system('echo {; echo } >&2')")
     done = project.command("run", "tests/speaks", "-t", TARGET, "--json")

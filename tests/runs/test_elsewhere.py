@@ -83,6 +83,7 @@ def ask(project: Project, cluster: Cluster, *more: str) -> subprocess.Popen[str]
     return project.start(*words, *more)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_no_report_and_doubles_none(
     shared: Project, cluster: Cluster
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_killed_worker_loses_no_report_and_doubles_none(
     assert verification.verify() == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_what_runs_and_says_how_far_it_came(shared: Project, cluster: Cluster) -> None:
     cluster.worker()
     cluster.wait_for(1)
@@ -131,6 +133,7 @@ def test_ctrl_c_stops_what_runs_and_says_how_far_it_came(shared: Project, cluste
     assert verification.verify() == []
 
 
+@pytest.mark.slow
 def test_a_worker_of_another_checkout_takes_no_part(shared: Project, cluster: Cluster) -> None:
     there = elsewhere(shared.home)
     other = Path(there["OPSLIB_HOME"]) / "parameters" / "targets" / "bluemoxon-c.yaml"
@@ -155,6 +158,7 @@ def test_a_worker_of_another_checkout_takes_no_part(shared: Project, cluster: Cl
     assert not (Path(there["OPSLIB_HOME"]) / "records").exists()
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_said_with_what_was_done(
     shared: Project, cluster: Cluster
 ) -> None:
@@ -223,6 +227,7 @@ def item(project: Project) -> tuple[Item, list[str]]:
     return Item(ids[0], "tests/looks", procedure, TARGETS[0], wanted), ids
 
 
+@pytest.mark.slow
 def test_an_item_that_is_handed_out_twice_is_run_once(shared: Project) -> None:
     (shared.home / "go").touch()
     one, ids = item(shared)
@@ -232,6 +237,7 @@ def test_an_item_that_is_handed_out_twice_is_run_once(shared: Project) -> None:
     assert len(begun(shared)["a"]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begun", [True, False], ids=["in the middle", "before it was begun"])
 def test_what_a_lost_machine_had_is_taken_when_its_lease_is_over_and_not_before(
     shared: Project, monkeypatch: pytest.MonkeyPatch, begun: bool

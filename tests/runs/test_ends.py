@@ -30,6 +30,7 @@ def test_who_leaves_has_not_succeeded_and_nothing_after_it_is_done(
     assert not (project.home / "later").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leave", ["exit(0)", "exit(1)", "quit()", "import sys; sys.exit(0)"])
 def test_who_leaves_under_plain_papermill_has_failed_too(
     lab: PracticeLab, project: Project, leave: str

@@ -74,6 +74,7 @@ def test_plain_papermill_makes_the_same_record(project: Project) -> None:
     assert "without encryption" not in done.stderr + record.path.read_text()
 
 
+@pytest.mark.slow
 def test_plain_papermill_still_fails_when_a_cell_fails(project: Project) -> None:
     notebook = project.procedure("broken", "1/0")
     command = [
@@ -90,6 +91,7 @@ def test_plain_papermill_still_fails_when_a_cell_fails(project: Project) -> None
     assert reading.list_records()[0].outcome == "failed"
 
 
+@pytest.mark.slow
 def test_plain_papermill_keeps_its_copy_when_the_kernel_dies(project: Project) -> None:
     notebook = project.procedure("dies", "print('so far')", "import os; os.kill(os.getpid(), 9)")
     out = project.home / "out.ipynb"
@@ -100,6 +102,7 @@ def test_plain_papermill_keeps_its_copy_when_the_kernel_dies(project: Project) -
     assert "so far" in out.read_text()
 
 
+@pytest.mark.slow
 def test_an_output_that_cannot_be_written_is_found_before_the_run(project: Project) -> None:
     notebook = project.procedure("hello", f"open({str(project.home / 'ran')!r}, 'w')")
     command = [
@@ -217,6 +220,7 @@ def test_a_failed_change_says_how_far_it_came(project: Project) -> None:
     assert [step["title"] for step in reading.applied_steps(record.id, target=TARGET)] == ["a"]
 
 
+@pytest.mark.slow
 def test_a_run_that_takes_too_long_is_stopped(project: Project) -> None:
     slow = "print('so far', flush=True)\nimport time; time.sleep(60)\nprint('to the end')"
     record = project.run("slow", slow, timeout_seconds=3)
@@ -287,6 +291,7 @@ def test_a_run_whose_process_was_killed_shows_as_interrupted_with_all_it_had(
     assert not psutil.pid_exists(kernel), "the kernel outlives the process that started it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_soon_and_is_kept(project: Project, number: signal.Signals) -> None:
     project.procedure("waits", "print('so far')", WAITS, "print('after')")
@@ -301,6 +306,7 @@ def test_an_interrupted_run_ends_soon_and_is_kept(project: Project, number: sign
     assert "interrupted:" in out
 
 
+@pytest.mark.slow
 def test_a_cell_that_does_not_listen_is_ended(project: Project) -> None:
     deaf = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + WAITS
     project.procedure("deaf", deaf)
@@ -341,6 +347,7 @@ def test_no_secret_reaches_the_disk(project: Project) -> None:
     )
 
 
+@pytest.mark.slow
 def test_no_secret_reaches_the_disk_while_the_run_goes_on(project: Project) -> None:
     tell = (
         f"secret = {SECRET[:7]!r} + {SECRET[7:]!r}\njournal.write('secret', value=secret, "
@@ -362,6 +369,7 @@ def test_no_secret_reaches_the_disk_while_the_run_goes_on(project: Project) -> N
     assert not any(SECRET.encode() in content for content in contents)
 
 
+@pytest.mark.slow
 def test_much_output_is_kept_in_part_and_the_rest_beside_it(project: Project) -> None:
     record = project.run(
         "talks",
@@ -424,6 +432,7 @@ def test_an_index_that_does_not_answer_stops_a_run_before_its_first_cell(
     assert [f for f in project.files() if f.suffix == ".ipynb"] == []
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_leaves_a_whole_record_without_outputs(project: Project) -> None:
     """The process may not write a file of more than 150 kB.
 
@@ -450,6 +459,7 @@ def test_a_disk_that_fills_up_leaves_a_whole_record_without_outputs(project: Pro
     assert [f for f in project.files() if f.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_a_whole_record_in_the_room_that_was_held(
     project: Project, tmp_path: Path
 ) -> None:
@@ -487,6 +497,7 @@ def test_a_full_disk_leaves_a_whole_record_in_the_room_that_was_held(
         subprocess.run(["umount", str(small)], check=True)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_keep_both_records(project: Project) -> None:
     project.procedure("hello", "print('hello')")
     with ThreadPoolExecutor(2) as pool:
@@ -530,6 +541,7 @@ def test_a_run_leaves_no_kernel_and_no_folder_behind(project: Project) -> None:
     assert not record.path.with_suffix(".journal.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_the_journal_is_on_the_disk_while_the_run_goes_on(project: Project) -> None:
     project.procedure("waits", JOURNAL, finding("warn"), WAITS)
     process = running(project, "tests/waits", "-t", TARGET)

@@ -90,6 +90,7 @@ def test_the_page_links_to_each_report_and_escapes_what_strangers_wrote(project:
     assert verification.verify() == []
 
 
+@pytest.mark.slow
 def test_several_targets_are_named_by_a_pattern(project: Project) -> None:
     report(project, CRITICAL)
     done = project.command("report", "daily", "-t", "lab/*", "--json")
@@ -102,6 +103,7 @@ def test_several_targets_are_named_by_a_pattern(project: Project) -> None:
     assert shown.splitlines()[-1].startswith("summary: ")
 
 
+@pytest.mark.slow
 def test_one_target_has_no_summary(project: Project) -> None:
     report(project, CRITICAL)
     [row] = json.loads(project.command("report", "daily", "-t", TARGET, "--json").stdout)

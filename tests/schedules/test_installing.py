@@ -37,6 +37,7 @@ def home(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_a_line_of_crontab_is_written_once_and_taken_away(home: Path, project: Project) -> None:
     shown = project.command("schedule", "install", "--with", "cron")
     assert "Nothing was changed" in shown.stderr
@@ -68,6 +69,7 @@ def test_the_line_runs_what_is_due(home: Path, project: Project) -> None:
     assert (home / "records" / "index.sqlite").exists()
 
 
+@pytest.mark.slow
 def test_a_timer_is_written_and_taken_away(home: Path, project: Project) -> None:
     done = project.command("schedule", "install", "--with", "systemd", "--apply")
     assert done.returncode == 0, done.stderr

@@ -57,6 +57,7 @@ def test_alarms_that_nobody_may_see_are_unknown_and_not_missing(
     assert "DescribeAlarms" in found["not_looked_at"]
 
 
+@pytest.mark.slow
 def test_a_rehearsal_is_a_run_in_the_lab(
     lab: PracticeLab, records_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

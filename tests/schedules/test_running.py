@@ -17,6 +17,7 @@ from tests.schedules.conftest import Clock, Scheduled
 HERE = "ours on lab/bluemoxon-staging"
 
 
+@pytest.mark.slow
 def test_a_day_with_one_report_missed_tells_it_once(scheduled: Scheduled) -> None:
     """Due at 0, 6, 12 and 18; the machine is off from 05:50 to 09:00; from 18 on it is critical."""
     scheduled.every("0 */6 * * *")
@@ -163,6 +164,7 @@ def test_more_that_is_critical_is_told_again_and_less_is_not() -> None:
     assert ledger.Trouble.read(str(both)) == both
 
 
+@pytest.mark.slow
 def test_the_command_shows_and_runs_what_is_due(scheduled: Scheduled) -> None:
     scheduled.every("0 7 * * *")
     project = scheduled.project

@@ -47,6 +47,7 @@ def test_what_is_missing_and_what_should_be_gone_is_named_by_id(lost: Connection
     assert list(judged.evidence["id"]) == list(found["id"])
 
 
+@pytest.mark.slow
 def test_rows_that_were_archived_are_not_gone_from_under_the_index(
     ops: Connection, lab: PracticeLab
 ) -> None:

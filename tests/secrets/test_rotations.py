@@ -48,6 +48,7 @@ def tasks(ops: Connection) -> set[str]:
     return set(ops.pages("ecs", "list_tasks", "taskArns", cluster=cluster))
 
 
+@pytest.mark.slow
 def test_one_key_gets_the_value_of_the_file_the_tasks_read_it_and_no_record_holds_it(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab, records_folder: Path
 ) -> None:
@@ -68,6 +69,7 @@ def test_one_key_gets_the_value_of_the_file_the_tasks_read_it_and_no_record_hold
     assert differences(clean, lab.state(KEY)) == []
 
 
+@pytest.mark.slow
 def test_tasks_that_hold_a_value_of_before_are_named_and_started_anew(
     ops: Connection, lab: PracticeLab
 ) -> None:
@@ -156,6 +158,7 @@ def test_a_service_that_is_denied_is_unknown(ops: Connection, lab: PracticeLab) 
         assert [f.status for f in secrets.check_taken(ops)] == ["unknown"]
 
 
+@pytest.mark.slow
 def test_a_secret_that_is_one_value_gets_another_and_who_takes_it_is_started_anew(
     lab: PracticeLab,
 ) -> None:

@@ -30,6 +30,7 @@ def seen(ops: Connection) -> dict[str, str]:
     return {f.check: f.seen[:3] for f in secrets.check_tokens(ops, SECRET)}
 
 
+@pytest.mark.slow
 def test_a_rotation_ends_every_session_and_proves_that_a_token_of_before_is_refused(
     clean: None, ops: Connection, records_folder: Path
 ) -> None:

@@ -134,6 +134,7 @@ def test_an_image_outside_of_ecr_is_not_known_and_its_latest_refused(
 # The change
 
 
+@pytest.mark.slow
 def test_an_image_is_deployed_with_all_else_kept_and_undone(fresh: Connection) -> None:
     ops = fresh
     before = Service(ops, "app").definition()
@@ -160,6 +161,7 @@ def test_an_image_is_deployed_with_all_else_kept_and_undone(fresh: Connection) -
     assert image(ops) == f"{FAMILY}:v1.4.0"
 
 
+@pytest.mark.slow
 def test_one_whose_tasks_stay_unhealthy_is_taken_back_and_the_next_is_not_blamed(
     fresh: Connection,
 ) -> None:

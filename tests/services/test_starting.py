@@ -89,6 +89,7 @@ def test_a_key_that_was_lost_is_named_and_a_new_value_is_well(ops: Connection) -
     assert secrets.plan_rotate(ops, SECRET).steps
 
 
+@pytest.mark.slow
 def test_a_restart_replaces_each_task_by_one_of_the_same_revision(ops: Connection) -> None:
     def running() -> set[str]:
         return {task["taskArn"] for task in Service(ops, "app").tasks("RUNNING")}

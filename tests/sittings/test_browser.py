@@ -21,6 +21,8 @@ from tests.conftest import PracticeLab
 from tests.sittings.desk import text_of
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CI = os.environ.get("CI") == "true"
 CHROMIUM = shutil.which("chromium")

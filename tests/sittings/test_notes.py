@@ -10,6 +10,7 @@ from opslib.records import reading, verification
 from tests.projects import TARGET, Project
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_note_of_who_runs_it(project: Project) -> None:
     project.procedure("looked", "# Operator's note below", "1")
     said = project.command("run", "tests/looked", "-t", TARGET, "--note", "users see 503")

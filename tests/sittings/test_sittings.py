@@ -74,6 +74,7 @@ def test_a_change_is_one_record_with_what_led_to_it_and_what_came_of_it(
     assert lab.state()["lambda"][key]["aliases"] == before["lambda"][key]["aliases"]
 
 
+@pytest.mark.slow
 def test_a_cell_run_twice_is_kept_twice_and_its_last_answer_counts(
     lab: PracticeLab, desk: Open
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_cell_run_twice_is_kept_twice_and_its_last_answer_counts(
     assert verification.verify() == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_kernel_had_is_kept(desk: Open) -> None:
     at = desk("queues/dead-letters")
     first = [*at.cells][:5]
@@ -119,6 +121,7 @@ def test_what_a_killed_kernel_had_is_kept(desk: Open) -> None:
     assert verification.verify() == []
 
 
+@pytest.mark.slow
 def test_a_sitting_that_is_left_is_sealed_as_what_it_was(desk: Open) -> None:
     at = desk("queues/dead-letters")
     for cell in [*at.cells][:5]:
@@ -130,6 +133,7 @@ def test_a_sitting_that_is_left_is_sealed_as_what_it_was(desk: Open) -> None:
     assert verification.verify() == []
 
 
+@pytest.mark.slow
 def test_after_conclude_a_cell_begins_a_record_that_continues_it(desk: Open) -> None:
     at = desk("queues/dead-letters")
     at.run_all()
@@ -145,6 +149,7 @@ def test_after_conclude_a_cell_begins_a_record_that_continues_it(desk: Open) -> 
     assert verification.verify() == []
 
 
+@pytest.mark.slow
 def test_no_secret_is_kept_or_shown(desk: Open) -> None:
     at = desk("queues/dead-letters")
     for cell in [*at.cells][:4]:
@@ -159,6 +164,7 @@ def test_no_secret_is_kept_or_shown(desk: Open) -> None:
     assert value not in everything
 
 
+@pytest.mark.slow
 def test_what_runs_headless_below_a_sitting_is_its_own_record(
     desk: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +212,7 @@ def test_what_a_run_chooses_is_chosen(records_folder: Path) -> None:
             assert (opened.path.parent / link).exists()
 
 
+@pytest.mark.slow
 def test_a_sitting_that_cannot_be_kept_may_look_and_not_change(
     lab: PracticeLab, desk: Open, records_folder: Path
 ) -> None:
@@ -228,6 +235,7 @@ def test_where_records_are_kept_elsewhere_it_is_said_and_no_dead_link_is_shown(
     assert "commandlinker" not in opened._repr_html_()
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_is_scrolled_to_and_nothing_of_that_is_kept(desk: Open) -> None:
     at = desk("queues/dead-letters")
     for cell in [*at.cells][: [*at.cells].index("form") + 2]:

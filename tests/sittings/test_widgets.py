@@ -52,6 +52,7 @@ def _after(at: Desk, cell: str) -> None:
         at.run(each)
 
 
+@pytest.mark.slow
 def test_a_plan_is_applied_when_its_word_is_typed_and_the_button_pressed(
     lab: PracticeLab, desk: Open
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_plan_is_applied_when_its_word_is_typed_and_the_button_pressed(
     assert lab.state()["lambda"][key]["aliases"] == before["lambda"][key]["aliases"]
 
 
+@pytest.mark.slow
 def test_not_now_and_stop_leave_a_preview(lab: PracticeLab, desk: Open) -> None:
     before, at = lab.state(), desk("functions/rollback", watch_seconds="0")
     asks = _asked(at)
@@ -107,6 +109,7 @@ def test_production_wants_its_name(desk: Open) -> None:
     assert at.run("mine", "decided.confirm") == repr(PRODUCTION)
 
 
+@pytest.mark.slow
 def test_the_form_sets_what_the_cells_below_take(desk: Open) -> None:
     at = desk("logs/search")
     first = [*at.cells]
@@ -133,6 +136,7 @@ def _control(at: Desk, name: str, value: Any) -> None:
     at.fill(value, value=str(json.loads(at.run("mine", name))))
 
 
+@pytest.mark.slow
 def test_what_follows_is_opened_and_a_note_is_kept_after_the_end(
     lab: PracticeLab, desk: Open
 ) -> None:
@@ -165,12 +169,14 @@ def _scripts(at: Desk) -> list[str]:
     return [script for script in every if "docmanager:open" in script]
 
 
+@pytest.mark.slow
 def test_after_a_change_its_undo_is_a_click_away(desk: Open) -> None:
     at = desk("functions/rollback", watch_seconds="0", approved="now")
     at.run_all()
     assert at.widget(description="changes/undo")[1]["tooltip"].endswith(f"record={_only().id}")
 
 
+@pytest.mark.slow
 def test_a_check_once_more_tells_what_it_was_before_and_both_are_kept(
     lab: PracticeLab, desk: Open
 ) -> None:
@@ -201,6 +207,7 @@ def _runs(record: Record, cell: str) -> list[Any]:
     return [run for run in every if run["metadata"]["opslib"]["cell"] == cell]
 
 
+@pytest.mark.slow
 def test_one_window_is_set_for_the_whole_notebook(desk: Open) -> None:
     at = desk("metrics/dashboard")
     for cell in [*at.cells][: [*at.cells].index("form") + 1]:
@@ -214,6 +221,7 @@ def test_one_window_is_set_for_the_whole_notebook(desk: Open) -> None:
     assert at.run("mine", "hours, since, until") == "(2.0, '2h', '1h')"
 
 
+@pytest.mark.slow
 def test_a_table_is_filtered_and_sorted_on_demand_and_nothing_of_it_is_kept(desk: Open) -> None:
     at = desk("queues/dead-letters")
     at.run("mine", "import pandas as pd; rows = [('beta', 2), ('alpha', 3), ('gamma', 1)]")
@@ -234,6 +242,7 @@ def test_a_table_is_filtered_and_sorted_on_demand_and_nothing_of_it_is_kept(desk
     assert WIDGET not in kept
 
 
+@pytest.mark.slow
 def test_lines_are_followed_in_a_box_until_it_is_stopped(desk: Open) -> None:
     at = desk("logs/follow", seconds="600", minutes="5")
     cell = next(id for id, code in at.cells.items() if "await logs.watch" in code)
@@ -277,6 +286,7 @@ def test_headless_no_widget_is_made_or_imported(
     assert WIDGET not in kept
 
 
+@pytest.mark.slow
 def test_headless_a_plan_is_previewed_at_once(lab: PracticeLab, records_folder: Path) -> None:
     record = ran("functions/rollback", TARGET, {"watch_seconds": "0"})
     assert record.outcome == "previewed"

@@ -34,6 +34,7 @@ def test_a_client_as_described_is_well_and_its_tokens_lives_are_told(ops: Connec
     assert list(found.evidence["access_token_seconds"]) == [3600]
 
 
+@pytest.mark.slow
 def test_a_second_secret_is_told_to_the_app_undone_and_the_first_goes_when_nobody_holds_it(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab, records_folder: Path
 ) -> None:

@@ -122,6 +122,7 @@ def test_a_user_is_created_without_a_mail_with_a_row_and_undone(
     assert users.find_unsynced(ops).empty
 
 
+@pytest.mark.slow
 def test_an_invitation_is_mailed_only_when_asked_for(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab, private: Path
 ) -> None:
@@ -207,6 +208,7 @@ def test_where_users_are_not_synchronised_it_is_said(lab: PracticeLab) -> None:
         users.plan_sync(production)
 
 
+@pytest.mark.slow
 def test_where_no_function_writes_rows_a_user_is_created_without_one(lab: PracticeLab) -> None:
     there = connect("lab/dms-dev")
     plan = plan_create(there, NEW)

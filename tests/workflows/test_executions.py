@@ -34,6 +34,7 @@ def test_executions_that_succeed_name_no_cause(ops: Connection) -> None:
     assert list(found.evidence.columns) == list(executions.SHOWN)
 
 
+@pytest.mark.slow
 def test_a_failed_item_is_found_started_again_and_mended(ops: Connection, lab: Any) -> None:
     before = lab.state("dms-dev")
     with lab.broken("state-unavailable", "dms-dev"):
@@ -54,6 +55,7 @@ def test_a_failed_item_is_found_started_again_and_mended(ops: Connection, lab: A
     assert lab.state("dms-dev") == before
 
 
+@pytest.mark.slow
 def test_rows_that_failed_are_told_also_where_no_execution_tells_of_them(
     ops: Connection, lab: Any
 ) -> None:
@@ -69,6 +71,7 @@ def test_rows_that_failed_are_told_also_where_no_execution_tells_of_them(
         lab.reset()
 
 
+@pytest.mark.slow
 def test_objects_that_are_gone_are_seen_by_a_sample(ops: Connection, lab: Any) -> None:
     assert workflows.check_objects(ops).worst == "ok"
     bucket = ops.target["buckets"]["documents"]["name"]
