@@ -32,6 +32,7 @@ def texts() -> Iterator[tuple[str, str]]:
             yield str(file.relative_to(LIBRARY)), name
 
 
+@pytest.mark.slow
 def test_every_procedure_that_the_library_names_is_there() -> None:
     named = set(texts())
     assert len({name for _, name in named}) > 30

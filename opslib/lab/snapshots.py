@@ -314,6 +314,6 @@ def _tables(place: Place, database: str) -> Tree | None:
 
 def _rows(connection: psycopg.Connection[Any], table: sql.Identifier) -> list[Any]:
     query = sql.SQL(
-        "SELECT count(*), sum(hash_record_extended(r, 0))::text FROM {} r"
+        "SELECT count(*), sum(hashtextextended(r::text, 0))::text FROM {} r"
     )  # in whatever order they are
     return list(connection.execute(query.format(table)).fetchone() or ())

@@ -129,6 +129,7 @@ def test_a_lock_on_any_version_stops_it_before_anything_is_deleted(
         document.put_object_retention(**at, VersionId=locked["VersionId"], Retention=past)
 
 
+@pytest.mark.slow
 def test_a_thousand_versions_go_and_what_broke_off_is_finished_by_running_it_again(
     ops: Connection,
     lab: PracticeLab,

@@ -251,6 +251,7 @@ def test_a_scan_says_its_number_in_one_of_several_ways(answer: Any, count: int |
     assert orphans._count(answer) == count
 
 
+@pytest.mark.slow
 def test_what_was_deleted_before_some_keys_failed_is_undone(
     orphaned: Connection, lab: PracticeLab
 ) -> None:

@@ -201,6 +201,7 @@ def test_a_table_that_takes_nothing_ends_it_and_it_is_gone_on_with_later(
     assert left(ops) == 0
 
 
+@pytest.mark.slow
 def test_a_partition_of_an_index_is_erased_by_the_keys_of_its_table(
     ops: Connection, user: Any, lab: PracticeLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

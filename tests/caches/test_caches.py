@@ -45,6 +45,7 @@ def keys(ops: Connection, pattern: str) -> set[str]:
     return set(find(ops, pattern)[0])
 
 
+@pytest.mark.slow
 def test_keys_are_taken_away_by_pattern_and_what_came_since_is_left(
     clean: dict[str, Any], ops: Connection, client: Any
 ) -> None:
@@ -88,6 +89,7 @@ def test_usage_that_is_not_in_the_database_is_not_taken_but_written_there_first(
         assert keys(ops, "usage:*") == set()
 
 
+@pytest.mark.slow
 def test_one_counter_that_the_database_does_not_take_holds_the_others_up_no_more(
     clean: dict[str, Any], ops: Connection, client: Any
 ) -> None:
@@ -105,6 +107,7 @@ def test_one_counter_that_the_database_does_not_take_holds_the_others_up_no_more
     assert sql.value(ops, asked, {"user": ADA}) == 900_000
 
 
+@pytest.mark.slow
 def test_what_was_counted_since_the_last_sync_is_no_loss(
     clean: dict[str, Any], ops: Connection, client: Any
 ) -> None:
@@ -114,6 +117,7 @@ def test_what_was_counted_since_the_last_sync_is_no_loss(
         assert [f.status for f in caches.check_stored(ops, "usage")] == [status]
 
 
+@pytest.mark.slow
 def test_a_counter_that_grows_after_the_plan_is_left(
     clean: dict[str, Any], ops: Connection, client: Any
 ) -> None:
@@ -165,6 +169,7 @@ def test_a_user_who_is_not_there_is_not_throttled_unless_the_database_cannot_say
         caches.plan_throttle(ops, ADA, ban=True)
 
 
+@pytest.mark.slow
 def test_a_key_of_another_type_is_told_in_words(
     clean: dict[str, Any], ops: Connection, client: Any
 ) -> None:
@@ -173,6 +178,7 @@ def test_a_key_of_another_type_is_told_in_words(
         caches.plan_throttle(ops, ADA)
 
 
+@pytest.mark.slow
 def test_a_very_large_key_and_keys_that_never_end_among_others_that_do_are_told(
     clean: dict[str, Any], ops: Connection, client: Any
 ) -> None:
@@ -207,6 +213,7 @@ def test_what_is_no_id_of_a_user_is_refused(ops: Connection, user: str) -> None:
         caches.plan_throttle(ops, user)
 
 
+@pytest.mark.slow
 def test_a_cache_that_does_not_answer_is_unknown_and_nothing_of_it_absent(
     lab: PracticeLab, ops: Connection
 ) -> None:

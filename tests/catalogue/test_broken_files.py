@@ -54,6 +54,7 @@ def test_a_broken_target_is_its_own_line_and_the_others_are_run(project: Project
     assert ended == {"bluemoxon-staging": "failed", "bluemoxon-production": "ok"}
 
 
+@pytest.mark.slow
 def test_a_broken_target_alone_is_refused_before_anything_starts(project: Project) -> None:
     project.procedure("look", "1")
     (project.home / "parameters/targets/bluemoxon-staging.yaml").write_text("")

@@ -152,6 +152,7 @@ def test_what_somebody_changed_since_is_not_undone(
     assert lab.state() == before
 
 
+@pytest.mark.slow
 def test_what_cannot_be_undone_is_refused(
     ops: Connection, clean: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from opslib.records import Record, reading
 from tests.conftest import PracticeLab
 from tests.projects import ran
 
+pytestmark = pytest.mark.slow
+
 TARGET = "lab/bluemoxon-staging"
 
 
@@ -41,7 +43,6 @@ def statuses(record: Record) -> list[str]:
     return [each.status for each in changes.reconcile(connect(TARGET), record.id)]
 
 
-@pytest.mark.slow
 def test_a_change_is_in_the_trail_and_nothing_else_is(changed: Record) -> None:
     assert changed.outcome == "changed"
     found = changes.reconcile(connect(TARGET), changed.id)

@@ -113,6 +113,7 @@ def test_apply_is_refused_where_there_is_nothing_to_apply(
     )
 
 
+@pytest.mark.slow
 def test_values_are_taken_as_they_are_written(project: Project) -> None:
     """papermill's own -p makes 12345678901 of the account 012345678901."""
     parameters = (
@@ -218,6 +219,7 @@ def test_the_command_that_applies_types_the_name_of_production(bluemoxon: Projec
     assert f"-p approved=abc.op.20261122T160000Z -p confirm={PRODUCTION}\n" in shown[PRODUCTION]
 
 
+@pytest.mark.slow
 def test_the_command_that_applies_says_that_it_is_outside_of_the_window(bluemoxon: Project) -> None:
     meant = f"{PRODUCTION} outside the window"
     bluemoxon.procedure(
@@ -233,6 +235,7 @@ def test_the_command_that_applies_says_that_it_is_outside_of_the_window(bluemoxo
     assert f"-p 'confirm={meant}'\n" in shown
 
 
+@pytest.mark.slow
 def test_apply_passes_the_approval(bluemoxon: Project) -> None:
     done = bluemoxon.command("run", "bluemoxon/purge-orders", "-t", TARGET, "--apply", "--json")
     assert done.returncode == 0, done.stderr

@@ -32,6 +32,7 @@ def client(application: str) -> psycopg.Connection[Any]:
     )
 
 
+@pytest.mark.slow
 def test_who_holds_the_lock_is_ended_and_who_waited_goes_on(
     ops: Connection, lab: PracticeLab
 ) -> None:

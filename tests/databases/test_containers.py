@@ -146,6 +146,7 @@ def test_denied_is_said_before_anything_is_done(ops: Connection, lab: PracticeLa
             assert databases.check_runs(ops).worst == "unknown"
 
 
+@pytest.mark.slow
 def test_one_that_runs_is_not_joined_by_another(ops: Connection, lab: PracticeLab) -> None:
     with lab.broken(PENDING, KEY):
         action = started(ops, ["sleep", "60"])

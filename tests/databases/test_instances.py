@@ -139,6 +139,7 @@ def test_a_class_that_cannot_be_had_is_no_plan(ops: Connection) -> None:
         classes.plan_class(ops, AFTER, "tonight")
 
 
+@pytest.mark.slow
 def test_an_instance_that_is_busy_is_not_changed(ops: Connection, clean: dict[str, Any]) -> None:
     ops.call("rds", "reboot_db_instance", **SHOP)
     with pytest.raises(Refused, match="is rebooting"):
@@ -256,6 +257,7 @@ def test_free_storage_is_told_as_a_share(ops: Connection) -> None:
     assert "GiB of 100 GiB" in found[1].seen
 
 
+@pytest.mark.slow
 def test_storage_never_shrinks_and_grows_by_a_tenth(ops: Connection, clean: dict[str, Any]) -> None:
     for gigabytes in (50, 105):
         with pytest.raises(UsageError, match="110 GiB"):

@@ -196,6 +196,7 @@ def test_a_well_formed_answer_may_tell_of_a_failure(
         lambdas.invoke(ledger, "f", {}, 1)
 
 
+@pytest.mark.slow
 def test_a_function_that_does_not_answer_is_called_once_and_may_still_run(
     ledger: Connection,
 ) -> None:
@@ -241,6 +242,7 @@ def test_a_database_ahead_of_its_code_has_nothing_pending() -> None:
     assert "ahead" in found.seen
 
 
+@pytest.mark.slow
 def test_tables_of_which_no_migration_is_kept_are_stamped_and_not_migrated(
     ops: Connection, lab: PracticeLab
 ) -> None:

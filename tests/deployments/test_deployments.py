@@ -39,6 +39,7 @@ def test_the_live_versions_are_told_with_what_was_built(ops: Connection) -> None
     assert str(found.evidence["published"].dtype) == "datetime64[us, UTC]"
 
 
+@pytest.mark.slow
 def test_a_version_that_is_published_and_not_live_is_a_warning(
     ops: Connection, clean: dict[str, Any]
 ) -> None:

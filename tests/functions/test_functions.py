@@ -125,6 +125,7 @@ def test_a_rollback_moves_the_alias_and_nothing_else_and_undo_moves_it_back(
         assert live_version(ops, "api") == bad
 
 
+@pytest.mark.slow
 def test_watching_after_a_rollback_sees_requests_that_succeed(ops: Connection, lab: Any) -> None:
     with lab.broken(BAD):
         applied = apply(ops, plan_rollback(ops, "api"), "now")
@@ -191,6 +192,7 @@ def canary(ops: Connection, request: pytest.FixtureRequest) -> Iterator[str]:
     point(live, {})
 
 
+@pytest.mark.slow
 def test_a_rollback_during_a_trial_sends_all_to_the_aliass_own_version(
     ops: Connection, canary: str
 ) -> None:

@@ -17,6 +17,8 @@ from opslib.records import reading, verification
 from tests.conftest import PracticeLab
 from tests.notebooks import run
 
+pytestmark = pytest.mark.slow
+
 TARGET = "lab/bluemoxon-staging"
 OTHER = "lab/bluemoxon-production"
 BY = f"reports/triage -t {TARGET}"
@@ -47,7 +49,6 @@ class Said:
         return self._capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_from_the_alarm_of_a_drill_to_the_zip(lab: PracticeLab, said: Said, tmp_path: Path) -> None:
     with lab.broken("bad-version"):
         given = f"-t {TARGET} --severity 2 --began 50m --alarm {ALARM}"
@@ -106,7 +107,6 @@ def test_from_the_alarm_of_a_drill_to_the_zip(lab: PracticeLab, said: Said, tmp_
     assert verification.verify() == []
 
 
-@pytest.mark.slow
 def test_what_is_denied_is_unknown_in_the_timeline_and_no_row_is_invented(
     lab: PracticeLab, said: Said
 ) -> None:
@@ -119,7 +119,6 @@ def test_what_is_denied_is_unknown_in_the_timeline_and_no_row_is_invented(
     assert said.status == 0
 
 
-@pytest.mark.slow
 def test_a_target_without_an_incident_has_nothing_to_tell(
     lab: PracticeLab, records_folder: Path
 ) -> None:

@@ -223,6 +223,7 @@ def test_a_first_look_that_was_made_by_hand_is_the_baseline_where_the_starts_was
     assert looks.compared(incidents.find()).well
 
 
+@pytest.mark.slow
 def test_a_look_that_was_cut_off_is_no_look_so_nothing_is_called_well(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

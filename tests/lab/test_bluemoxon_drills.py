@@ -141,6 +141,7 @@ def test_asking_for_a_stale_job_marks_it_as_failed(lab: Any, ops: Connection) ->
     )
 
 
+@pytest.mark.slow
 def test_photographs_are_too_much_for_one_request_and_fail_again(lab: Any, ops: Connection) -> None:
     with lab.broken("images-too-large"):
         book = sql_value(ops, "SELECT book_id FROM analysis_jobs WHERE status = 'failed' LIMIT 1")

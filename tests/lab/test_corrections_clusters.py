@@ -271,6 +271,7 @@ def test_a_stopped_cluster_takes_no_logins(rds: Any) -> None:
     assert orders(rds, "shop") == 3
 
 
+@pytest.mark.slow
 def test_bounds_of_capacity_are_checked_and_max_connections_waits_for_a_restart(rds: Any) -> None:
     change = {"DBClusterIdentifier": "shop"}
     for least, most, seconds in ((0.5, 2.2, None), (3, 2, None), (0, 0.5, None), (1, 2, 300)):
@@ -295,6 +296,7 @@ def applied(rds: Any) -> str:
     return status
 
 
+@pytest.mark.slow
 def test_a_password_is_pending_for_a_while_and_then_the_only_one(rds: Any) -> None:
     rds.modify_db_cluster(DBClusterIdentifier="shop", MasterUserPassword="another-password")
     cluster = describe(rds, "shop")

@@ -79,6 +79,7 @@ def test_a_version_keeps_its_configuration_when_latest_changes(functions: Any) -
         assert config["Environment"]["Variables"]["MODE"] == mode
 
 
+@pytest.mark.slow
 def test_an_update_is_in_progress_then_successful_and_both_are_revisions(functions: Any) -> None:
     before = functions.get_function_configuration(FunctionName=NAME)
     during = functions.update_function_configuration(

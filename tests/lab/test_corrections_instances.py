@@ -145,6 +145,7 @@ def test_a_new_instance_takes_logins_when_it_is_available(rds: Any) -> None:
     login(rds, "other").close()
 
 
+@pytest.mark.slow
 def test_a_class_changes_now_with_all_that_is_pending_when_it_is_asked_for(rds: Any) -> None:
     rds.modify_db_instance(**SHOP, AllocatedStorage=200, ApplyImmediately=False)
     assert describe(rds, "shop")["PendingModifiedValues"] == {"AllocatedStorage": 200}
@@ -182,6 +183,7 @@ def test_a_class_waits_for_the_window_and_is_taken_back_as_the_present_one_at_on
     wait(now, ("available", {}))
 
 
+@pytest.mark.slow
 def test_a_full_instance_takes_logins_again_when_it_has_more_storage(
     rds: Any, place: Place, world: World
 ) -> None:

@@ -127,6 +127,7 @@ def test_some_requests_start_a_new_environment(ops: Connection) -> None:
     assert 1 / 120 < len(took) / _sum(ops, "Invocations", within.start, within.end) < 1 / 30
 
 
+@pytest.mark.slow
 def test_health_is_told_of_the_real_database(ops: Connection, restored: Any) -> None:
     body = ops.http("GET", "/health").body
     assert (body["status"], body["database"]) == ("healthy", "connected")
@@ -145,6 +146,7 @@ def test_health_is_told_of_the_real_database(ops: Connection, restored: Any) -> 
     assert len(logs.search(ops, "loader", '"Database connection failed"', within)) == 2
 
 
+@pytest.mark.slow
 def test_a_span_is_written_and_read_back(ops: Connection, restored: Any) -> None:
     made = ops.http("POST", "/spans", SPAN)
     assert made.status == 201

@@ -178,6 +178,7 @@ def test_following_shows_each_line_once_and_ends(
     assert seen["event_id"].is_unique
 
 
+@pytest.mark.slow
 def test_where_nobody_looks_on_lines_are_printed_as_ever(
     ops: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,6 +37,7 @@ def whole(lab: PracticeLab) -> Iterator[None]:
     lab.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("of", "lines", "seen"), ONE)
 def test_what_is_one_path_s_or_one_user_s_is_named(
     ops: Connection, of: dict[str, Any], lines: int, seen: str

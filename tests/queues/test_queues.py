@@ -144,6 +144,7 @@ def test_a_new_message_makes_an_approved_purge_unfit(backlog: Connection) -> Non
         delete(backlog, sent["MessageId"])
 
 
+@pytest.mark.slow
 def test_a_message_that_arrives_while_a_purge_is_applied_stays(backlog: Connection) -> None:
     """After the plan was made again, too."""
     plan = moves.plan_purge(backlog, "analysis")

@@ -15,6 +15,7 @@ _FINDINGS = """journal.write('findings', findings=[
 _PLAN = "journal.write('plan', plan={'id': 'p', 'summary': what, 'steps': [{'title': what}]})"
 
 
+@pytest.mark.slow
 def test_what_is_different_is_told_by_its_part(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -75,6 +75,7 @@ def let_end() -> None:
         connection.execute(sa.text("UPDATE leases SET until = 0"))
 
 
+@pytest.mark.slow
 def test_a_killed_holder_on_another_machine_holds_nobody_up_beyond_the_leases_end(
     index: None,
 ) -> None:

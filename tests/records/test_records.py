@@ -404,6 +404,7 @@ def bucket(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
+@pytest.mark.slow
 def test_records_can_be_kept_in_s3(project: Project, bucket: str) -> None:
     from papermill.s3 import S3
 

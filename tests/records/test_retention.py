@@ -72,6 +72,7 @@ def test_old_files_go_and_the_chain_stays_whole(
     assert retention.prune(YEAR, apply=True).go == []
 
 
+@pytest.mark.slow
 def test_records_of_incidents_and_what_is_young_are_spared(project: Project, later: None) -> None:
     first, second, _ = three(project)
     noon = {"event": "start", "target": "lab/other-staging", "ties": [second.id]}

@@ -26,6 +26,7 @@ def ids(*asked: str, **narrowed: list[str]) -> list[str]:
     return [hit.record.id for hit in words.search(asked, **narrowed).found]  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_record_is_found_by_findings_verdict_notes_and_plan(
     index: None, project: Project
 ) -> None:

@@ -228,6 +228,7 @@ def test_a_run_that_takes_too_long_is_stopped(project: Project) -> None:
     assert project.text(record) == "so far\n"
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_said_to_have_died(project: Project) -> None:
     record = project.run(
         "dies", "print('so far')", "import os; os.kill(os.getpid(), 9)", "print('after')"

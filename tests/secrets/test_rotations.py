@@ -81,6 +81,7 @@ def test_tasks_that_hold_a_value_of_before_are_named_and_started_anew(
         assert secrets.plan_rotate(ops, SECRET).steps == ()
 
 
+@pytest.mark.slow
 def test_who_fails_with_the_new_value_ends_the_plan_and_the_way_back_is_named(
     ops: Connection, lab: PracticeLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

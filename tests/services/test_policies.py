@@ -32,6 +32,7 @@ def ops(ops: Connection, clean: dict[str, Any]) -> Connection:
     return ops
 
 
+@pytest.mark.slow
 def test_one_value_is_changed_the_rest_kept_and_undone(ops: Connection) -> None:
     config = held(ops)[NAME][TRACKING]
     kept = config | {"DisableScaleIn": True, "ScaleInCooldown": 411}

@@ -21,8 +21,6 @@ from tests.conftest import PracticeLab
 from tests.sittings.desk import text_of
 from tests.waiting import until
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).resolve().parents[2]
 CI = os.environ.get("CI") == "true"
 CHROMIUM = shutil.which("chromium")
@@ -33,7 +31,10 @@ NEEDED = ("run", "requirements.lock", "pyproject.toml", ".gitignore", "README.md
 
 if not CI:
     pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(not (CI or CHROMIUM), reason="there is no chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CI or CHROMIUM), reason="there is no chromium"),
+]
 
 
 @pytest.fixture(scope="module")

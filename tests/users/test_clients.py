@@ -61,6 +61,7 @@ def test_a_second_secret_is_told_to_the_app_undone_and_the_first_goes_when_nobod
     assert plan_client_secret(ops, "web", remove_old=True).steps == ()
 
 
+@pytest.mark.slow
 def test_the_first_secret_stays_while_a_task_holds_it_or_nobody_knows_which_the_app_has(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

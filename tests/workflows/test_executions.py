@@ -86,6 +86,7 @@ def test_objects_that_are_gone_are_seen_by_a_sample(ops: Connection, lab: Any) -
         lab.reset()
 
 
+@pytest.mark.slow
 def test_letters_of_a_work_flow_are_of_its_items_and_go_through_it_again(
     ops: Connection, lab: Any
 ) -> None:
