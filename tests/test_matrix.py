@@ -441,10 +441,9 @@ def test_causes_are_named_where_they_should_be_and_nowhere_else(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "pair" in metafunc.fixturenames:
-        given = metafunc.config.option
-        chosen = PAIRS if given.all else SAMPLE if given.slow else SAMPLE[::_SAMPLE]
-        metafunc.parametrize("pair", chosen, ids="+".join)
+    if "other" in metafunc.fixturenames:
+        chosen = PAIRS if metafunc.config.getoption("--all") else some(SAMPLE, _SAMPLE)
+        metafunc.parametrize(("system", "one", "other"), chosen)
 
 
 def fewest(should: dict[str, set[str]], causes: tuple[str, str]) -> list[str]:
@@ -462,10 +461,11 @@ def test_of_two_troubles_at_once_both_are_named_and_no_other(
     records_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
-    pair: tuple[str, str, str],
+    system: str,
+    one: str,
+    other: str,
 ) -> None:
     """By the fewest entries that should name both when each is alone; by all of them with --all."""
-    system, one, other = pair
     should = wanted(system, [one, other])
     looking = [entry for entry, causes in should.items() if causes]
     if not request.config.getoption("--all"):
