@@ -89,15 +89,13 @@ def _line(title: str, record: Record) -> Line:
         said = reading.details(record).get("findings", ())
     except UsageError:  # its file is gone; the index still knows how it ended
         said = ()
-    counted = [finding for finding in said if finding.get("verifies")] or said
-    found = Findings(known(finding) for finding in counted)
+    found = Findings(map(known, [each for each in said if each.get("verifies")] or said))
     line = Line(title, record, found, None)
     # What a report that broke off did not come to has not ended.
     whole = line.ended and line.is_report
-    last = comparisons.last_report(record.target, record.started) if whole else None
-    return (
-        replace(line, changes=tuple(comparisons.compare_findings(last[1], found))) if last else line
-    )
+    if whole and (last := comparisons.last_report(record.target, record.started)):
+        return replace(line, changes=tuple(comparisons.compare_findings(last[1], found)))
+    return line
 
 
 def headline(lines: Sequence[Line]) -> str:

@@ -29,6 +29,7 @@ def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
 
     Raises NotAllowed.
     """
+    from botocore import __version__
     from botocore.config import Config
     from botocore.exceptions import ProfileNotFound
 
@@ -39,7 +40,7 @@ def session(target: Target, keys: tuple[str, str] | None) -> tuple[Any, Any]:
         max_pool_connections=16,
         # The target's name decides between AWS and lab, never a variable.
         ignore_configured_endpoint_urls=True,
-        user_agent_extra="opslib",
+        user_agent=f"Botocore/{__version__} opslib",  # else it is put together twice a request
         proxies={} if keys else None,  # the lab is on this machine; else as the environment says
     )
     with errors("sts", "session", target.name, {}, target.profile):

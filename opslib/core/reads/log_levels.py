@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -111,6 +112,7 @@ class Said(NamedTuple):
     trouble: bool | None
 
 
+@lru_cache(maxsize=10_000)  # several checks of a report read the same lines
 def read(message: str) -> Said:
     """What a line says. Of more lines in one event, what was raised, else the first."""
     message = message[:LONGEST].strip()

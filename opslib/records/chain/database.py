@@ -103,8 +103,7 @@ def _engine(address: str) -> sa.Engine:
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # so that our own BEGIN counts
-    for setting in ("busy_timeout=30000", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {setting}")
+    connection.executescript("PRAGMA busy_timeout=30000; PRAGMA synchronous=FULL")
 
 
 def shown() -> str:

@@ -18,11 +18,13 @@ from opslib.core.checks import plots
 from opslib.core.connections import calls
 
 _NOT_IN_KERNELS = {"__main__", "catalogue", "cli", "pages", "runs"}
-_DRIVERS = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg")
+_DRIVERS = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite")
 _SERVICES = (
     "sts",
+    "cloudtrail",
     "cloudwatch",
     "cognito-idp",
+    "ec2",
     "lambda",
     "logs",
     "rds",
@@ -42,6 +44,7 @@ def _do_once() -> None:
     session._session.register_component("data_loader", calls.descriptions())
     for service in _SERVICES:
         session.client(service)
+    calls.descriptions().list_available_services("paginators-1")  # looks through all folders
     matplotlib.backends.backend_registry.list_all()  # looks through all that is installed
     plots.bars("A picture", "", ["once"], [1])
     pd.DataFrame({"once": [1]})._repr_html_()

@@ -30,10 +30,13 @@ from opslib.runs import launched
 
 launched.skip_debugger()
 
+import encodings.idna
+
 import boto3
 import ipykernel.kernelapp
 import IPython.core.completerlib
 import IPython.core.debugger
+import IPython.core.oinspect
 import IPython.extensions.storemagic
 import pandas
 import tornado.platform.asyncio
