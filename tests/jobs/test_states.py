@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from opslib import connect
 from opslib.core.checks.series import overdue
 from opslib.core.connections import sessions
 from opslib.core.connections.connection import Connection
@@ -216,3 +217,13 @@ def test_what_takes_longer_for_hours_is_not_lost_in_a_day(
         session.commit()
     found = {f.check: f for f in states.check_states(ops, "analysis")}
     assert ("how long analysis jobs take" in found) == told
+
+
+@pytest.mark.parametrize("name", ["ai-studio-production", "bluemoxon-staging", "dms-dev"])
+def test_in_a_lab_that_is_left_alone_for_a_day_no_job_is_overdue(
+    lab: PracticeLab, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    ops = connect(f"lab/{name}")
+    tomorrow = ops.now() + timedelta(days=1)
+    monkeypatch.setattr(ops, "now", lambda: tomorrow)
+    assert [found for kind in ops.target["jobs"] for found in states._overdue(ops, kind)] == []

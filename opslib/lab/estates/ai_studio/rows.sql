@@ -18,7 +18,9 @@ INSERT INTO jobs (id, user_id, kind, model, status, attempts, error, created_at,
 SELECT d::uuid, u.id, kind, CASE kind WHEN 'text' THEN 'gpt-4o-mini' WHEN 'image' THEN 'gpt-image-1' ELSE 'veo-3' END,
        'done', 1, NULL, made, made + CASE kind WHEN 'video' THEN interval '4 minutes' ELSE interval '19 seconds' END
 FROM (SELECT n, d, ('x' || substr(d, 1, 4))::bit(16)::int AS a,
-             %(start)s - %(every)s * (%(rows)s - n) - interval '25 minutes' AS made
+             -- nine days ago nobody worked for two: a lab that is left alone for as long is no quieter than it was then
+             %(start)s - %(every)s * (%(rows)s - n) - CASE WHEN %(every)s * (%(rows)s - n) > interval '9 days' THEN interval '2 days' ELSE interval '0' END
+             - interval '25 minutes' AS made
       FROM generate_series(1, %(rows)s) AS n, LATERAL (SELECT md5(%(seed)s || n)) AS digest (d)) AS drawn
 CROSS JOIN LATERAL (SELECT (ARRAY['text', 'image', 'image', 'video', 'text'])[1 + a %% 5] AS kind) AS what
 JOIN LATERAL (SELECT id FROM made WHERE is_active ORDER BY created_at OFFSET a %% 200 LIMIT 1) AS u ON true)
