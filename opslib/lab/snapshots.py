@@ -309,11 +309,28 @@ def _tables(place: Place, database: str) -> Tree | None:
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', "
             "'information_schema')"
         ).fetchall()
-        return {".".join(table): _rows(connection, sql.Identifier(*table)) for table in tables}
+        # Put back with all else, as the number of PostgreSQL's next transaction is.
+        known = place.memory.setdefault("rows", {})
+        return {
+            ".".join(table): _rows(connection, sql.Identifier(*table), known) for table in tables
+        }
 
 
-def _rows(connection: psycopg.Connection[Any], table: sql.Identifier) -> list[Any]:
-    query = sql.SQL(
-        "SELECT count(*), sum(hashtextextended(r::text, 0))::text FROM {} r"
-    )  # in whatever order they are
-    return list(connection.execute(query.format(table)).fetchone() or ())
+# What there is of a table: of its columns, and of its rows by the transactions that wrote them.
+_VERSION = """
+SELECT count(*), sum(xmin::text::bigint)::text, (SELECT array_agg(a::text ORDER BY attnum)::text
+    FROM pg_attribute AS a WHERE attrelid = {name}::regclass) FROM {table}
+"""
+
+
+def _rows(
+    connection: psycopg.Connection[Any], table: sql.Identifier, known: dict[Any, str]
+) -> list[Any]:
+    """How many, and a hash of them in whatever order they are; made once of each version."""
+    name = sql.Literal(table.as_string(connection))
+    asked = sql.SQL(_VERSION).format(name=name, table=table)
+    version = connection.execute(asked).fetchone() or ()
+    if version not in known:
+        query = sql.SQL("SELECT sum(hashtextextended(r::text, 0))::text FROM {} r")
+        known[version] = (connection.execute(query.format(table)).fetchone() or ("",))[0]
+    return [version[0], known[version]]

@@ -33,7 +33,7 @@ from opslib.lab.postgres.postgres import Postgres
 
 _Files = dict[str, bytes]
 # So old may a lab be that a reset goes back to: no job or message in it is late by then.
-_YOUNG_SECONDS = 600
+_YOUNG_SECONDS = 1800
 log = logging.getLogger("opslib.lab")
 
 

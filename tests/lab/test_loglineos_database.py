@@ -152,6 +152,10 @@ def test_a_changed_row_shows_in_the_state(place: Place) -> None:
         assert after["sql"]["loglineos_production"][TABLE][0] == ROWS
         assert after["sql"] != before["sql"]
         connection.execute(flag)
+        assert state(place) == before
+        connection.execute(f"ALTER TABLE {TABLE} ADD COLUMN more integer DEFAULT 1")
+        assert state(place)["sql"] != before["sql"]
+        connection.execute(f"ALTER TABLE {TABLE} DROP COLUMN more")
     assert state(place) == before
 
 
