@@ -16,11 +16,11 @@ from opslib.core.redaction.names import holds_a_secret, is_sure
 from opslib.core.redaction.names import names_a_secret as names_a_secret
 from opslib.core.redaction.shapes import mask_encoded, mask_shapes
 
-_ORDINARY = (  # it would mask these words
-    "true false localhost 127.0.0.1 postgres postgresql staging production development password "
-    "secret default enabled disabled example unknown string required optional none null"
+_ORDINARY = re.compile(  # it would mask these words, each day and what is in a region
+    r"(?i)true|false|localhost|127\.0\.0\.1|postgres|postgresql|staging|production|development"
+    r"|password|secret|default|enabled|disabled|example|unknown|string|required|optional|none|null"
+    r"|\d{4}-\d\d-\d\d(?:[T ][\d:.+Z-]*)?|[a-z]{2}(?:-[a-z]+){1,2}-\d"
 )
-_PUBLIC = {*_ORDINARY.split()}
 _IMAGE = re.compile(r"image/(?!svg\+xml$)")
 # What stands where a text was cut, perhaps after half of an escape.
 _CUT = re.compile(
@@ -80,7 +80,7 @@ class Redactor:
                 self._register(form, label)
 
     def _register(self, value: str, label: str) -> None:
-        if not value.strip() or value.lower() in _PUBLIC or value.isspace():
+        if not value.strip() or _ORDINARY.fullmatch(value):
             return
         with self._lock:
             if value in self._known:
@@ -210,7 +210,8 @@ def secret_keys(obj: Mapping[Any, Any]) -> dict[Any, str]:
 
 
 def _in_a_number(text: str, start: int, end: int) -> bool:
-    return text[start - 1 : start].isdigit() or text[end : end + 1].isdigit()
+    """Or behind its point."""
+    return bool(re.search(r"\d\.?$", text[:start][-2:]) or re.match(r"\.?\d", text[end:]))
 
 
 def _replaced(text: str, spans: list[Span]) -> str:
