@@ -28,9 +28,7 @@ _URL = re.compile(  # of an object: (bucket, key)
 _BUCKET = re.compile(r"(?i)(?:(?:s3)?_?bucket_?(?:name)?)")
 _KEY = re.compile(r"(?i)(?:(?:s3)?_?(?:object)?_?(?:key|name)|path)")
 # What could not be opened may hold all that is missed: packed, encrypted, of another format.
-_PACKED = 
-    r"[A-Za-z0-9+/_=-]{40,}|\A[A-Za-z0-9+/_-]{12,}={0,2}\Z|[\x00-\x08\ufffd]|\\x0[0-8]"
-)
+_PACKED = r"[A-Za-z0-9+/_=-]{40,}|\A[A-Za-z0-9+/_-]{12,}={0,2}\Z|[\x00-\x08\ufffd]|\\x0[0-8]"
 
 
 class Proofs:
