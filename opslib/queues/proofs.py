@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 
 from opslib.core import FAILURES, Connection, OpsError, Sign, beside, sign_of
 from opslib.core.checks.signs import signs
-from opslib.core.reads.stores.objects import exists, versions_at
+from opslib.core.reads.stores.objects import versions_at
 from opslib.queues.reasons import walk
 
 PURGE = "queues/purge"
@@ -38,7 +38,7 @@ class Proofs:
     """
 
     def __init__(self, ops: Connection, fields: set[str]) -> None:
-        self.ops, self.fields, self._asked = ops, fields, 0
+        self.ops, self.fields = ops, fields
         self._there = cache(self._look)
 
     def judge(self, error: str, body: Any) -> Sign:
@@ -68,12 +68,9 @@ class Proofs:
         """Whether an object is there. Of a bucket that is gone nothing is known: it may be made
         again, and its objects restored.
         """
-        self._asked += 1
-        if self._asked > _MOST:
+        if self._there.cache_info().misses >= _MOST:
             return UNPROVEN
         try:
-            if not exists(self.ops, bucket):
-                return UNPROVEN
             found = [
                 version.latest
                 for name in {key, unquote_plus(key)}  # S3's events write keys URL-encoded

@@ -77,8 +77,8 @@ def _text(content: bytes) -> str | None:
         if packed:
             content = zlib.decompressobj(47).decompress(content, _LARGEST)  # gzip or zlib
         found = content.decode().strip()
-        wrapped = found[:1] in ("{", "[", "<", '"') or packed
-        return found if (found.isprintable() and (wrapped or " " in found)) or wrapped else None
+        whole = packed or found[:1] in ("{", "[", "<", '"')
+        return found if whole or (found.isprintable() and " " in found) else None
     return None
 
 

@@ -83,7 +83,6 @@ FORMS: dict[str, Callable[[str], str]] = {
     "a dump in hex": lambda v: v.encode().hex(" "),
     "hex of a fingerprint": lambda v: v.encode().hex(":").upper(),
     "a Buffer of Node in JSON": lambda v: json.dumps({"type": "Buffer", "data": [*v.encode()]}),
-    "octal": lambda v: "".join(f"\\{byte:03o}" for byte in v.encode()),
     "with a link of a terminal": lambda v: f"{v[:6]}\x1b]8;;http://x\x1b\\{v[6:]}\x1b]8;;\x1b\\",
     "with room to break": lambda v: f"{v[:6]}\u200b{v[6:]}",
 }

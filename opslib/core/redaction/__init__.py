@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -250,16 +251,19 @@ def is_masked(text: str) -> bool:
     return _ANY_MASK.search(text) is not None
 
 
+def kernel_shell() -> Any:
+    """The shell of the kernel that this is in; None elsewhere."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    return None if getattr(shell, "kernel", None) is None else shell
+
+
 def guard_kernel() -> None:
     """Mask every message that leaves this process's Jupyter kernel: outputs, errors, replies.
 
     Idempotent.
     """
-    import sys
-
-    ipython = sys.modules.get("IPython")
-    kernel = getattr(ipython and ipython.get_ipython(), "kernel", None)
-    session = getattr(kernel, "session", None)
+    session = getattr(getattr(kernel_shell(), "kernel", None), "session", None)
     if session is None or getattr(session.pack, "masks", False):
         return
     pack = session.pack

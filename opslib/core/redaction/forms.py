@@ -36,7 +36,6 @@ _ESCAPED = re.compile(
     |(?<=%)[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*
     |(?<=\\)\\*u[0-9a-fA-F]{4}(?:\\+u[0-9a-fA-F]{4})*
     |(?<=\\)\\*x[0-9a-fA-F]{2}(?:\\+x[0-9a-fA-F]{2})*
-    |(?<=\\)\\*[0-3][0-7]{2}(?:\\+[0-3][0-7]{2})*
     |(?<=\\)\\*[nrt]?
     |(?<=<)/?[a-z][^<>]{0,60}>
     |(?<=\x1b)(?:\[[\d;?]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\))
@@ -79,8 +78,6 @@ def _said(hit: re.Match[str]) -> str:
     if escape[0] == "%" != escape:
         return unquote(escape)
     kind = escape.lstrip("\\")[:1]
-    if kind.isdigit():
-        return bytes(int(each, 8) for each in re.findall(r"\d+", escape)).decode("latin-1")
     if kind not in ("u", "x"):
         return " " * (escape in "+\xa0")
     content = bytes.fromhex(re.sub(r"\\+[ux]", "", escape))

@@ -109,7 +109,7 @@ def steps_for_statement(
             "the same key: it changes the key itself, so its rows cannot be told. Nothing was "
             "changed."
         )
-    whole = sum(int(many) for said in found["tables"].values() for many in re.findall(r"\d+", said))
+    whole = sum(map(int, re.findall(r"\d+", " ".join(found["tables"].values()))))
     _refuse_many(f"With those that follow {whole:,}", whole, most)
     follows = [f"{name}: {said}" for name, said in found["tables"].items()] * (whole > number)
     added = effect.verb == "Insert" and bool(effect.key)
