@@ -5,16 +5,16 @@ What an error says is no proof: it may be of something that was mended since, or
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from typing import Any
 from urllib.parse import unquote_plus
 
 from opslib.core import FAILURES, Connection, OpsError, Sign, beside, sign_of
 from opslib.core.checks.signs import signs
 from opslib.core.reads.stores.objects import versions_at
-from opslib.queues.reasons import walk
 
 PURGE = "queues/purge"
 BROKEN, GONE, BACK, KEPT, UNPROVEN, LOOK = PROVEN = signs(beside(__file__, "proofs"))
@@ -25,8 +25,10 @@ _URL = re.compile(  # of an object: (bucket, key)
     r"|https?://(?=[\w.-]+\.s3[\w.-]*\.amazonaws\.com/))"
     r"([a-z0-9.-]{3,63}?)(?:\.s3[\w.-]*\.amazonaws\.com)?/([^\s\"'<>?]+)"
 )
-_BUCKET = re.compile(r"(?i)(?:(?:s3)?_?bucket_?(?:name)?)")
-_KEY = re.compile(r"(?i)(?:(?:s3)?_?(?:object)?_?(?:key|name)|path)")
+_BUCKET = re.compile(  # of S3's events an object with a name
+    r'"(?:[sS]3)?_?[bB]ucket_?(?:[nN]ame)?": (?:\{[^{}]{0,200}?"name": )?"([^"]+)"'
+)
+_KEY = re.compile(r'"(?:(?:[sS]3)?_?(?:[oO]bject)?_?[kK]ey|Name|path)": "([^"]+)"')
 # What could not be opened may hold all that is missed: packed, encrypted, of another format.
 _PACKED = r"[A-Za-z0-9+/_=-]{40,}|\A[A-Za-z0-9+/_-]{12,}={0,2}\Z|[\x00-\x08\ufffd]|\\x0[0-8]"
 
@@ -54,12 +56,12 @@ class Proofs:
         Under another name, in another language or somewhere else it does: then its sender changed.
         """
         looks = [*map(_carried, self.fields), _PACKED]
-        found = any(re.search(look, str(body)) for look in looks) or any(_objects(body))
-        return bool(self.fields) and not found
+        found = any(re.search(look, str(body)) for look in looks)
+        return bool(self.fields) and not (found or _objects(body))
 
     def _judge_objects(self, error: str, body: Any) -> Sign:
         """Only an error about objects is judged by them: another names what S3 does not know."""
-        named = {*_objects(body), *_URL.findall(error)}
+        named = _objects([body, error])
         about = GONE.fits(error) or any(key in error for _, key in named)
         there = {self._there(*each) for each in named} if about else set()
         return next((sign for sign in (GONE, BACK, KEPT) if there == {sign}), UNPROVEN)
@@ -88,18 +90,7 @@ def _carried(name: str) -> str:
     return rf"(?i){words}\W{{1,6}}(?!none|null)\w"
 
 
-def _objects(body: Any) -> Iterator[tuple[str, str]]:
-    """The S3 objects that a message names, in whatever way: (bucket, key)."""
-    for part in walk(body):
-        names = [_name_in(value) for key, value in part.items() if _BUCKET.fullmatch(key)]
-        keys = [_name_in(part[key]) for key in part if _KEY.fullmatch(key) or key == "object"]
-        yield from ((name, key) for name in names for key in keys if name and key)
-        for value in part.values():
-            if isinstance(value, str):
-                yield from _URL.findall(value)
-
-
-def _name_in(value: Any) -> str:
-    """Of S3's events: {"bucket": {"name": …}, "object": {"key": …}}."""
-    found = value.get("name", value.get("key")) if isinstance(value, dict) else value
-    return found if isinstance(found, str) else ""
+def _objects(body: Any) -> set[tuple[str, str]]:
+    """The S3 objects that a message may name, in whatever way: (bucket, key)."""
+    text = json.dumps(body, ensure_ascii=False)
+    return {*product(_BUCKET.findall(text), _KEY.findall(text)), *_URL.findall(text)}

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl
 from xml.etree import ElementTree
 
 from opslib.core import beside
@@ -36,7 +36,7 @@ _DEEPEST = 8
 def unwrapped(value: Any, depth: int = 0) -> Any:
     """What a message's body holds: objects, lists, plain values; a text that is no more than that.
 
-    JSON within texts, base64, gzip, zlib, XML, forms and what URLs escape are opened.
+    JSON within texts, base64, gzip, zlib, XML and forms are opened.
     """
     if depth > _DEEPEST:
         return value
@@ -60,8 +60,6 @@ def _inside(text: str) -> Any:
             return {_tag(root): _element(root)}
     if _FORM.fullmatch(text):
         return dict(parse_qsl(text))
-    if text.startswith(("%7B", "%5B", "%3C")):
-        return unquote_plus(text)
     packed = "".join(text.split())
     if _BASE64.fullmatch(packed):
         with suppress(ValueError):
@@ -110,13 +108,22 @@ def find_reason(attributes: dict[str, str], body: Any, kept: str = "") -> str:
 
     Empty when none does. `body`: as `unwrapped` gives it.
     """
-    places = (unwrapped(dict(attributes)), body)
-    ranks: list[Iterable[str]] = [_told(place, _FIELDS["reasons"]) for place in places]
-    ranks += [[kept], *(_told(place, _FIELDS["stacks"]) for place in places)]
-    ranks += [[_joined(_told(place, _FIELDS["hints"]))] for place in places]
-    ranks += [_statuses(place) for place in places]
-    ranks += [filter(_SAYS_TROUBLE.search, _told(place, _FIELDS["texts"])) for place in places]
-    ranks += [[body] if isinstance(body, str) and _SAYS_TROUBLE.search(body) else []]
+    tree = [unwrapped(dict(attributes)), body]
+    statuses = (
+        f"status {value}"  # of HTTP; it says trouble where nothing else does
+        for part in walk(tree, asked=False)
+        for key, value in part.items()
+        if _plain(key) in _FIELDS["statuses"] and re.fullmatch(r"[45]\d\d", str(value))
+    )
+    ranks: list[Iterable[str]] = [
+        _told(tree, _FIELDS["reasons"]),
+        [kept],
+        _told(tree, _FIELDS["stacks"]),
+        [_joined(_told(tree, _FIELDS["hints"]))],
+        statuses,
+        filter(_SAYS_TROUBLE.search, _told(tree, _FIELDS["texts"])),
+        [body] if isinstance(body, str) and _SAYS_TROUBLE.search(body) else [],
+    ]
     return next((text for rank in ranks for text in rank if text), "")
 
 
@@ -161,14 +168,6 @@ def _named(part: dict[str, Any], names: list[str]) -> Iterator[str]:
 
 def _joined(texts: Iterable[str]) -> str:
     return ": ".join(dict.fromkeys(filter(None, texts)))
-
-
-def _statuses(tree: Any) -> Iterator[str]:
-    """An HTTP status that says trouble, where nothing else does."""
-    for part in walk(tree, asked=False):
-        for key, value in part.items():
-            if _plain(key) in _FIELDS["statuses"] and re.fullmatch(r"[45]\d\d", str(value)):
-                yield f"status {value}"
 
 
 def _plain(name: Any) -> str:

@@ -168,7 +168,6 @@ def test_a_number_is_masked_as_a_number_only() -> None:
     redactor = Redactor()
     redactor.register({"pin": 481516}, "door")
     assert redactor.mask("1481516 and 4815162") == "1481516 and 4815162"
-    assert redactor.mask("12.481516 and 481516.25") == "12.481516 and 481516.25"
     assert redactor.mask("pin 481516.") == "pin [secret door:pin]."
     assert redactor.mask_tree({"n": 481516, "m": 48}) == {"n": "[secret door:pin]", "m": 48}
 

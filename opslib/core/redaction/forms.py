@@ -104,8 +104,9 @@ def encoded(content: bytes) -> set[str]:
     """Of numbers, in hex, and in base64 and base32, where a value looks different after some other
     bytes; what is around it is left.
     """
-    made = {", ".join(map(str, content)), ",".join(map(str, content)), content.hex()}
-    made |= {content.hex(" "), content.hex(":")}
+    numbers = [*map(str, content)]
+    made = {", ".join(numbers), ",".join(numbers)}
+    made |= {content.hex(), content.hex(" "), content.hex(":")}
     made |= {form.upper() for form in made}
     for pack, bits, together in (base64.b64encode, 6, 3), (base64.b32encode, 5, 5):
         for before in range(together):
