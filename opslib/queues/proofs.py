@@ -61,9 +61,8 @@ class Proofs:
 
     def _judge_objects(self, error: str, body: Any) -> Sign:
         """Only an error about objects is judged by them: another names what S3 does not know."""
-        named = _objects([body, error])
-        about = GONE.fits(error) or any(key in error for _, key in named)
-        there = {self._there(*each) for each in named} if about else set()
+        named = _objects([body, error]) if GONE.fits(error) else ()
+        there = {self._there(*each) for each in named}
         return next((sign for sign in (GONE, BACK, KEPT) if there == {sign}), UNPROVEN)
 
     def _look(self, bucket: str, key: str) -> Sign:
@@ -86,7 +85,7 @@ class Proofs:
 
 def _carried(name: str) -> str:
     """A field of that name, however it is spelt, and the beginning of its value."""
-    words = r"[\W_]?".join(re.escape(word) for word in re.split("_|-", name))
+    words = r"[\W_]?".join(map(re.escape, re.split("_|-", name)))
     return rf"(?i){words}\W{{1,6}}(?!none|null)\w"
 
 

@@ -100,7 +100,8 @@ def steps_for_statement(
         _refuse_many(f"About {effect.estimate:,}", effect.estimate, most)
     measured, found = trial(ops, effect)
     number = found["rows"]
-    _refuse_many(f"{number:,}", number, most)
+    whole = sum(map(int, re.findall(r"\d+", " ".join(found["tables"].values()))))
+    _refuse_many(f"{whole:,}", whole, most)  # with those that follow
     if not number:
         return Planned("change rows", notes=[_NO_ROW])
     if effect.verb == "Update" and found["met"] != number:
@@ -109,8 +110,6 @@ def steps_for_statement(
             "the same key: it changes the key itself, so its rows cannot be told. Nothing was "
             "changed."
         )
-    whole = sum(map(int, re.findall(r"\d+", " ".join(found["tables"].values()))))
-    _refuse_many(f"With those that follow {whole:,}", whole, most)
     follows = [f"{name}: {said}" for name, said in found["tables"].items()] * (whole > number)
     added = effect.verb == "Insert" and bool(effect.key)
     made: Any = result("rows.made")
