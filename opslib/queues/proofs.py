@@ -56,8 +56,9 @@ class Proofs:
         Under another name, in another language or somewhere else it does: then its sender changed.
         """
         looks = [*map(_carried, self.fields), _PACKED]
-        found = any(re.search(look, str(body)) for look in looks)
-        return bool(self.fields) and not (found or _objects(body))
+        if not self.fields or _objects(body):
+            return False
+        return not any(re.search(look, str(body)) for look in looks)
 
     def _judge_objects(self, error: str, body: Any) -> Sign:
         """Only an error about objects is judged by them: another names what S3 does not know."""
