@@ -29,7 +29,7 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
     Raises UsageError (unknown target), NotAllowed (no credentials), Refused (wrong account),
     Unfinished (no answer).
     """
-    if (shell := _kernel()) is not None:
+    if (shell := redaction.kernel_shell()) is not None:
         shell.set_custom_exc((OpsError,), defects.shown)
     described = targets.load(target)
     if shell is not None:
@@ -105,13 +105,6 @@ def _login(profile: str | None) -> str:
     if profile:
         return f"Log in with profile {profile!r}"
     return "They are the environment's (AWS_PROFILE, AWS_ACCESS_KEY_ID, a role)"
-
-
-def _kernel() -> Any:
-    """The shell of the kernel that this is in; None elsewhere."""
-    ipython: Any = sys.modules.get("IPython")
-    shell = ipython and ipython.get_ipython()
-    return None if getattr(shell, "kernel", None) is None else shell
 
 
 def _fail_on_exit(shell: Any) -> None:

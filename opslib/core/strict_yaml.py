@@ -10,12 +10,13 @@ from difflib import get_close_matches
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
 from opslib.core.errors import UsageError
-from opslib.core.tables import Json
+
+Json: TypeAlias = dict[str, Any]  # an object, as AWS and files describe one
 
 # libyaml's, where it is there: ten times faster.
 _FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from opslib.core import redaction
+from opslib.core.strict_yaml import Json as Json
 from opslib.core.text import cut, printable, visible, whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Frame: TypeAlias = "pd.DataFrame"  # pandas is imported where a table is made: that takes long
-Json: TypeAlias = dict[str, Any]  # an object, as AWS and files describe one
 Params: TypeAlias = Mapping[str, Any]  # values by name, given only to be read
 T = TypeVar("T")
 UTC_TIME = "datetime64[us, UTC]"

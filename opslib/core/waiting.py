@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from opslib.core import journal
+from opslib.core.redaction import kernel_shell
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ class Line:
 
     def keep(self, text: str) -> None:
         """A line that stays."""
-        if _in_kernel():
+        if kernel_shell():
             self._kept.append(text)
             self._show("")
         else:
@@ -52,7 +53,7 @@ class Line:
         text = f"{parts} ({now - self._started:.0f} s)" if parts else ""
         if text and not last and journal.current is not None and journal.current.kept:
             journal.current.write("progress", message=text)
-        if _in_kernel():
+        if kernel_shell():
             self._show(text)
         elif text:
             print(text, file=sys.stderr, flush=True)
@@ -114,12 +115,6 @@ def stays(text: str) -> None:
 
 def _first() -> bool:
     return threading.current_thread() is threading.main_thread()
-
-
-def _in_kernel() -> bool:
-    ipython: Any = sys.modules.get("IPython")
-    shell = ipython and ipython.get_ipython()
-    return getattr(shell, "kernel", None) is not None
 
 
 def answers(asked: Sequence[Future[T]]) -> list[T]:

@@ -31,7 +31,7 @@ def kind_of(message: str) -> str:
 
 
 def _essence(message: str) -> str:
-    """What a line says was wrong, without frames of its stack, settings and other numbers by name.
+    """What a line says was wrong, without settings and other numbers by name.
 
     To be looked through for words: `"timeout_ms": 3000` is no time-out.
     """
@@ -42,8 +42,7 @@ def _essence(message: str) -> str:
         kinds = [str(value) for key, value in fields.items() if key.endswith("errortype")]
         said = read(message)
         return " ".join([said.level, said.text, *kinds, *answers])
-    lines = [line for line in message.splitlines() if line.strip() and not line[0].isspace()]
-    return _SETTING.sub(" ", "\n".join(lines) or message)
+    return _SETTING.sub(" ", message)
 
 
 KINDS = signs(beside(__file__, "kinds"))

@@ -128,7 +128,7 @@ class Dead(Queue):
         bodies = [unwrapped(text) for _, text in letters]
         ids = [str(find_field(body, "job_id") or "") for body in bodies]
         kept = self._job_errors(list(filter(None, ids)))
-        works = (*self._jobs().values(), *self._of("workflows").values())
+        works = (*self._of("jobs").values(), *self._of("workflows").values())
         fields = list(dict.fromkeys(str(facts["item"]) for facts in works if "item" in facts))
         item, proofs = next(iter(fields), "id"), Proofs(self.ops, set(fields))
         found = []
@@ -151,18 +151,15 @@ class Dead(Queue):
         ).get("Messages", [])
         return found
 
-    def _jobs(self) -> Json:
-        """The kinds of jobs that come through this queue."""
-        return self._of("jobs")
-
     def _of(self, section: str) -> Json:
+        """What of a section of the target's file comes through this queue."""
         every = self.ops.target.facts.get(section, {})
         return {name: of for name, of in every.items() if of.get("queue") == self.queue}
 
     def _job_errors(self, ids: list[str]) -> dict[str, str]:
         """Job id: error, from the jobs' tables; empty when the database does not answer."""
         found: dict[str, str] = {}
-        for kind in self._jobs() if ids else ():
+        for kind in self._of("jobs") if ids else ():
             try:
                 found |= jobs.find_errors(self.ops, kind, ids)
             except OpsError as exc:

@@ -5,22 +5,32 @@ What an error says is no proof: it may be of something that was mended since, or
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from typing import Any
 from urllib.parse import unquote_plus
 
-from opslib.core import FAILURES, Connection, NotFound, OpsError, Sign, beside, sign_of
+from opslib.core import FAILURES, Connection, OpsError, Sign, beside, sign_of
 from opslib.core.checks.signs import signs
-from opslib.core.reads.stores.objects import exists
-from opslib.queues.reasons import find_field, walk
+from opslib.core.reads.stores.objects import versions_at
 
 PURGE = "queues/purge"
-BROKEN, GONE, BACK, UNPROVEN, LOOK = PROVEN = signs(beside(__file__, "proofs"))
+BROKEN, GONE, BACK, KEPT, UNPROVEN, LOOK = PROVEN = signs(beside(__file__, "proofs"))
 SIGNS = {sign.name: sign for sign in (*FAILURES, *PROVEN)}
 _MOST = 40  # objects that are asked for
-_URL = re.compile(r"s3://([a-z0-9.-]{3,63})/([^\s\"'<>]+)")
+_URL = re.compile(  # of an object: (bucket, key)
+    r"(?:s3[an]?://|arn:[\w-]+:s3:::|https?://s3[\w.-]*\.amazonaws\.com/(?=[^/]+/)"
+    r"|https?://(?=[\w.-]+\.s3[\w.-]*\.amazonaws\.com/))"
+    r"([a-z0-9.-]{3,63}?)(?:\.s3[\w.-]*\.amazonaws\.com)?/([^\s\"'<>?]+)"
+)
+_BUCKET = re.compile(  # of S3's events an object with a name
+    r'"(?:[sS]3)?_?[bB]ucket_?(?:[nN]ame)?": (?:\{[^{}]{0,200}?"name": )?"([^"]+)"'
+)
+_KEY = re.compile(r'"(?:(?:[sS]3)?_?(?:[oO]bject)?_?[kK]ey|Name|path)": "([^"]+)"')
+# What could not be opened may hold all that is missed: packed, encrypted, of another format.
+_PACKED = r"[A-Za-z0-9+/_=-]{40,}|\A[A-Za-z0-9+/_-]{12,}={0,2}\Z|[\x00-\x08\ufffd]|\\x0[0-8]"
 
 
 class Proofs:
@@ -30,7 +40,7 @@ class Proofs:
     """
 
     def __init__(self, ops: Connection, fields: set[str]) -> None:
-        self.ops, self.fields, self._asked = ops, fields, 0
+        self.ops, self.fields = ops, fields
         self._there = cache(self._look)
 
     def judge(self, error: str, body: Any) -> Sign:
@@ -41,43 +51,46 @@ class Proofs:
         return self._judge_objects(error, body) if sign.name == GONE.name else sign
 
     def _is_broken(self, body: Any) -> bool:
-        """Does it hold nothing of what each message of this queue must hold?"""
-        return bool(self.fields) and all(find_field(body, name) is None for name in self.fields)
+        """Does it hold nothing of what each message of this queue must hold?
+
+        Under another name, in another language or somewhere else it does: then its sender changed.
+        """
+        looks = [*map(_carried, self.fields), _PACKED]
+        if not self.fields or _objects(body):
+            return False
+        return not any(re.search(look, str(body)) for look in looks)
 
     def _judge_objects(self, error: str, body: Any) -> Sign:
-        there = {self._there(*each) for each in {*_objects(body), *_URL.findall(error)}}
-        return GONE if there == {False} else BACK if there == {True} else UNPROVEN
+        """Only an error about objects is judged by them: another names what S3 does not know."""
+        named = _objects([body, error]) if GONE.fits(error) else ()
+        there = {self._there(*each) for each in named}
+        return next((sign for sign in (GONE, BACK, KEPT) if there == {sign}), UNPROVEN)
 
-    def _look(self, bucket: str, key: str) -> bool | None:
-        """Whether an object is there; None: not known. Of a bucket that is gone nothing is known:
-        it may be made again, and its objects restored.
+    def _look(self, bucket: str, key: str) -> Sign:
+        """Whether an object is there. Of a bucket that is gone nothing is known: it may be made
+        again, and its objects restored.
         """
-        self._asked += 1
-        if self._asked > _MOST:
-            return None
+        if self._there.cache_info().misses >= _MOST:
+            return UNPROVEN
         try:
-            if not exists(self.ops, bucket):
-                return None
-            self.ops.call("s3", "head_object", Bucket=bucket, Key=key)
-        except NotFound:
-            return False
+            found = [
+                version.latest
+                for name in {key, unquote_plus(key)}  # S3's events write keys URL-encoded
+                for version in versions_at(self.ops, bucket, name)
+                if not version.marker
+            ]
         except OpsError:
-            return None
-        return True
+            return UNPROVEN
+        return BACK if any(found) else KEPT if found else GONE
 
 
-def _objects(body: Any) -> Iterator[tuple[str, str]]:
-    """The S3 objects that a message names: (bucket, key). S3's events write keys URL-encoded."""
-    for part in walk(body):
-        match part:
-            case {"bucket": {"name": str(bucket)}, "object": {"key": str(key)}}:
-                event = "configurationId" in part or "s3SchemaVersion" in part
-                yield bucket, unquote_plus(key) if event or "%" in key or "+" in key else key
-            case {"bucket": str(bucket), "key": str(key)} | {
-                "Bucket": str(bucket),
-                "Key": str(key),
-            }:
-                yield bucket, key
-        for value in part.values():
-            if isinstance(value, str):
-                yield from _URL.findall(value)
+def _carried(name: str) -> str:
+    """A field of that name, however it is spelt, and the beginning of its value."""
+    words = r"[\W_]?".join(map(re.escape, re.split("_|-", name)))
+    return rf"(?i){words}\W{{1,6}}(?!none|null)\w"
+
+
+def _objects(body: Any) -> set[tuple[str, str]]:
+    """The S3 objects that a message may name, in whatever way: (bucket, key)."""
+    text = json.dumps(body, ensure_ascii=False)
+    return {*product(_BUCKET.findall(text), _KEY.findall(text)), *_URL.findall(text)}

@@ -13,26 +13,30 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
+from urllib.parse import parse_qsl
 from xml.etree import ElementTree
 
 from opslib.core import beside
 
 _FIELDS = beside(__file__, "reasons")
+_SAYING = [
+    name for kind in ("codes", "kinds", "reasons", "hints", "texts") for name in _FIELDS[kind]
+]
 _SAYS_TROUBLE = re.compile(
     r"error|exception|fail|fault|time[d ]*-?out|refused|denied|could ?n[o']t|cannot|unable|invalid",
     re.IGNORECASE,
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
+_FORM = re.compile(r"[\w.%+-]+=[^&\s]*(?:&[\w.%+-]+=[^&\s]*)+")
 _NOTHING = {"", "none", "null", "false", "true", "ok", "success", "unhandled"}
 _LARGEST = 1_000_000  # bytes, unpacked
 _DEEPEST = 8
-_LONG = 11  # letters: a longer name says the same at the end of another
 
 
 def unwrapped(value: Any, depth: int = 0) -> Any:
     """What a message's body holds: objects, lists, plain values; a text that is no more than that.
 
-    JSON within texts, base64, gzip, zlib and XML are opened.
+    JSON within texts, base64, gzip, zlib, XML and forms are opened.
     """
     if depth > _DEEPEST:
         return value
@@ -54,6 +58,8 @@ def _inside(text: str) -> Any:
         if text[:1] == "<" and "<!" not in text:
             root = ElementTree.fromstring(text)
             return {_tag(root): _element(root)}
+    if _FORM.fullmatch(text):
+        return dict(parse_qsl(text))
     packed = "".join(text.split())
     if _BASE64.fullmatch(packed):
         with suppress(ValueError):
@@ -69,14 +75,18 @@ def _text(content: bytes) -> str | None:
         if packed:
             content = zlib.decompressobj(47).decompress(content, _LARGEST)  # gzip or zlib
         found = content.decode().strip()
-        wrapped = found[:1] in ("{", "[", "<", '"') or packed
-        return found if (found.isprintable() and (wrapped or " " in found)) or wrapped else None
+        whole = packed or found[:1] in ("{", "[", "<", '"')
+        return found if whole or (found.isprintable() and " " in found) else None
     return None
 
 
 def _element(element: ElementTree.Element) -> Any:
-    children: dict[str, Any] = {_tag(child): _element(child) for child in element}
-    return children or (element.text or "").strip()
+    found: dict[str, Any] = dict(element.attrib)
+    for child in element:
+        name, said = _tag(child), _element(child)
+        found[name] = [found[name], said] if name in found else said
+    text = (element.text or "").strip()
+    return found | ({"text": text} if text else {}) if found else text
 
 
 def _tag(element: ElementTree.Element) -> str:
@@ -98,21 +108,30 @@ def find_reason(attributes: dict[str, str], body: Any, kept: str = "") -> str:
 
     Empty when none does. `body`: as `unwrapped` gives it.
     """
-    places = (unwrapped(dict(attributes)), body)
-    ranks: list[Iterable[str]] = [_told(place, _FIELDS["reasons"]) for place in places]
-    ranks += [[kept]]
-    ranks += [_told(place, _FIELDS["hints"]) for place in places]
-    ranks += [_statuses(place) for place in places]
-    ranks += [filter(_SAYS_TROUBLE.search, _told(place, _FIELDS["texts"])) for place in places]
-    ranks += [[body] if isinstance(body, str) and _SAYS_TROUBLE.search(body) else []]
+    tree = [unwrapped(dict(attributes)), body]
+    statuses = (
+        f"status {value}"  # of HTTP; it says trouble where nothing else does
+        for part in walk(tree, asked=False)
+        for key, value in part.items()
+        if _plain(key) in _FIELDS["statuses"] and re.fullmatch(r"[45]\d\d", str(value))
+    )
+    ranks: list[Iterable[str]] = [
+        _told(tree, _FIELDS["reasons"]),
+        [kept],
+        _told(tree, _FIELDS["stacks"]),
+        [_joined(_told(tree, _FIELDS["hints"]))],
+        statuses,
+        filter(_SAYS_TROUBLE.search, _told(tree, _FIELDS["texts"])),
+        [body] if isinstance(body, str) and _SAYS_TROUBLE.search(body) else [],
+    ]
     return next((text for rank in ranks for text in rank if text), "")
 
 
-def walk(tree: Any) -> Iterator[dict[str, Any]]:
-    """Every object in it, the outer ones first; what the worker was given comes last."""
+def walk(tree: Any, asked: bool = True) -> Iterator[dict[str, Any]]:
+    """Every object in it, the outer ones first; what the worker was `asked` comes last, or not."""
     level: list[Any] = [tree]
     later: list[Any] = []
-    while level or later:
+    while level or (asked and later):
         if not level:
             level, later = later, []
         following: list[Any] = []
@@ -133,25 +152,22 @@ def find_field(tree: Any, name: str) -> Any:
 
 def _told(tree: Any, names: list[str]) -> Iterator[str]:
     """What fields of such names say, each with its code where one stands beside it."""
-    for part in walk(tree):
-        fields = {_plain(key): value for key, value in part.items()}
-        said = [
-            _said(value)
-            for name in names
-            for key, value in fields.items()
-            if key == name or (len(name) > _LONG and key.endswith(name))
-        ]
-        if any(said):
-            codes = [_said(fields[name]) for name in _FIELDS["codes"][:5] if name in fields]
-            yield ": ".join(dict.fromkeys(text for text in (*codes, *said) if text))
+    for part in walk(tree, asked=False):
+        if said := _joined(_named(part, names)):
+            yield _joined([*_named(part, _FIELDS["codes"]), said])
 
 
-def _statuses(tree: Any) -> Iterator[str]:
-    """An HTTP status that says trouble, where nothing else does."""
-    for part in walk(tree):
-        for key, value in part.items():
-            if _plain(key) in _FIELDS["statuses"] and re.fullmatch(r"[45]\d\d", str(value)):
-                yield f"status {value}"
+def _named(part: dict[str, Any], names: list[str]) -> Iterator[str]:
+    """What an object's fields of such names say; also where their names are values beside them."""
+    fields = {_plain(key): value for key, value in part.items()}
+    if "value" in fields:
+        fields[_plain(fields.get("key", fields.get("name")))] = fields["value"]
+    for name in names:
+        yield from (_said(value) for key, value in fields.items() if re.fullmatch(name, key))
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return ": ".join(dict.fromkeys(filter(None, texts)))
 
 
 def _plain(name: Any) -> str:
@@ -161,12 +177,8 @@ def _plain(name: Any) -> str:
 def _said(value: Any) -> str:
     """A value in words; empty when it says nothing."""
     if isinstance(value, dict):
-        fields = {_plain(key): part for key, part in value.items()}
-        said = [
-            _said(fields.get(name))
-            for name in (*_FIELDS["codes"], *_FIELDS["reasons"], *_FIELDS["texts"])
-        ]
-        return ": ".join(dict.fromkeys(filter(None, said)))
+        lists = (part for part in value.values() if isinstance(part, list))
+        return _joined(_named(value, _SAYING)) or _joined(map(_said, lists))
     if isinstance(value, list):
         return next(filter(None, map(_said, value)), "")
     text = value.strip() if isinstance(value, str) else ""

@@ -9,6 +9,7 @@ import pprint
 import re
 import textwrap
 import urllib.parse
+import zlib
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -77,6 +78,12 @@ FORMS: dict[str, Callable[[str], str]] = {
     "added up": lambda v: f"'{v[:6]}' + '{v[6:]}'",
     "coloured": lambda v: f"{v[:5]}\x1b[1;31m{v[5:9]}\x1b[0m{v[9:]}",
     "with marks": lambda v: f"{v[:6]}<em>{v[6:]}</em>",
+    "base32": lambda v: base64.b32encode(v.encode()).decode(),
+    "base32 after three bytes": lambda v: base64.b32encode(b"xyz" + v.encode()).decode(),
+    "a dump in hex": lambda v: v.encode().hex(" "),
+    "hex of a fingerprint": lambda v: v.encode().hex(":").upper(),
+    "a Buffer of Node in JSON": lambda v: json.dumps({"type": "Buffer", "data": [*v.encode()]}),
+    "with a link of a terminal": lambda v: f"{v[:6]}\x1b]8;;http://x\x1b\\{v[6:]}\x1b]8;;\x1b\\",
     "with room to break": lambda v: f"{v[:6]}\u200b{v[6:]}",
 }
 PLACES: dict[str, Callable[[str], str]] = {
@@ -142,6 +149,19 @@ def test_of_a_database_only_the_password_is_masked() -> None:
     )
     text = "bookkeeper at db.internal"
     assert redactor.mask(text) == text
+
+
+def test_what_says_where_and_when_is_read_on() -> None:
+    """A secret's JSON names the database, its bucket and its day beside the password."""
+    redactor = Redactor()
+    about = {"DB_NAME": "orders", "DB_USER": "bookshop", "bucketName": "shop-covers"}
+    about |= {"app_region": "us-west-2", "rotated": "2026-11-28", "at": "2026-11-28T10:00:00Z"}
+    secret = {**about, "DB_PASSWORD": "Corr3ct-h0rse", "passport": "L01X00T47"}
+    redactor.register(json.dumps(secret), "db")
+    text = "orders of bookshop in shop-covers, us-west-2, 2026-11-28 at 2026-11-28T10:00:00Z"
+    assert redactor.mask(text) == text
+    assert redactor.mask(json.dumps(secret)) != json.dumps(secret)
+    assert redactor.mask("Corr3ct-h0rse L01X00T47").count("[secret") == 2
 
 
 def test_a_number_is_masked_as_a_number_only() -> None:
@@ -230,6 +250,44 @@ SHAPES = [
     json.dumps({"variable_name": "DB_PASSWORD", "value": HIDDEN}),
     json.dumps({"name": "/shop/db/password", "insecure_value": HIDDEN}),
     "-----BEGIN PGP PRIVATE KEY BLOCK-----\\nCorr3ct\\n-----END PGP PRIVATE KEY BLOCK-----",
+    base64.b64encode(zlib.compress(f"export DB_PASSWORD={HIDDEN} ".encode())).decode(),
+    f"db.example.com:5432:books:app:{HIDDEN}",
+    f"*:*:*:postgres:{HIDDEN}",
+    "_auth=Corr3cth0rseBatteryStaple",
+    json.dumps({"auths": {"x": {"auth": base64.b64encode(b"app:Corr3ct-h0rse-B").decode()}}}),
+    "ya29.a0AfH6SMBxCorr3cth0rse0123456789abc",
+    "GOCSPX-Corr3cth0rse0123456789abc",
+    "abc8Q~Corr3cth0rse0123456789abcdefghijkl",
+    "glrt-Corr3cth0rse0123456789abc",
+    *(f"{kind}_Corr3cth0rse0123456789abc" for kind in ("hf", "shpat", "glsa", "figd", "sntrys")),
+    *(f"{kind}-Corr3cth0rse0123456789abc" for kind in ("pul", "PMAK", "key")),
+    "AGE-SECRET-KEY-1CORR3CTH0RSE0123456789abcQ7XT2VB9NM4CL6WY1SD5GH8",
+    "https://Corr3cth0rseBatteryStaple@github.com/x/y.git",
+    f"curl -H 'Authorization: {HIDDEN}' https://x.example.com",
+    f"curl -b 'sid={HIDDEN}' https://x.example.com",
+    f"ldapsearch -x -D cn=admin -w {HIDDEN} -b dc=x",
+    f"mongosh -u app -p {HIDDEN} host",
+    f"openssl rsa -passin pass:{HIDDEN}",
+    f"zip -P {HIDDEN} a.zip b",
+    f"AUTH default {HIDDEN}",
+    f"vault login {HIDDEN}",
+    f"ALTER USER app PASSWORD $${HIDDEN}$$",
+    f"ALTER USER app PASSWORD E'{HIDDEN}'",
+    f"select crypt('{HIDDEN}', gen_salt('bf'))",
+    f"select pgp_sym_decrypt(x, '{HIDDEN}')",
+    f"password: |\n  {HIDDEN}\n",
+    f"<ns:password>{HIDDEN}</ns:password>",
+    f"<key>password</key><string>{HIDDEN}</string>",
+    f"level=info user=a pass={HIDDEN} msg=x",
+    json.dumps({"pass": HIDDEN}),
+    json.dumps({"pw": HIDDEN}),
+    json.dumps({"db_password_prod": HIDDEN}),
+    f"ansible_ssh_pass={HIDDEN}",
+    f"the password is {HIDDEN} now",
+    f"Passwort: {HIDDEN}",
+    f"contraseña: {HIDDEN}",
+    f"app.secret_key = b'{HIDDEN}'",
+    "https://storage.googleapis.com/b/o?X-Goog-Signature=0123456789abcdef0123456789abcdef",
 ]
 
 
@@ -271,6 +329,13 @@ ORDINARY = [
     "a basic authentication, a bearer of news",
     "user@example.com wrote to: ops@example.com",
     "aws:cloudformation:stack-name ... and so on…",
+    "the password is at least 12 characters; password: required; api_key: invalid",
+    "pass: 12345678 of 12345679, first_pass=2025-11-28, login_pass_rate: 0.98765432",
+    "authorization=enabled, Authorization: none, 'authorization': 'COGNITO_USER_POOLS'",
+    "arn:aws:rds:*:123456789012:db:shop and arn:aws:iam::123456789012:policy/*:*:x:y",
+    "db:5432/books, 10.0.0.1:5432, 12:54:33:foo:bar and crypt(password, 'bf')",
+    "https://deploy-bot-for-production-2@github.com/x/y.git, curl -b cookies.txt https://x",
+    "key-management-service-2024-review and hf_model_names_are_long_here, secret_key: {type: x}",
 ]
 
 

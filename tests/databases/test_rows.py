@@ -218,6 +218,15 @@ def family(lab: PracticeLab, ops: Connection) -> Iterator[Callable[[str], Any]]:
         "ON DELETE SET NULL, made timestamptz DEFAULT now())",
         f"CREATE TABLE {FAMILY}.log (said text)",
         f"CREATE TABLE {FAMILY}.loose (a int, b text)",
+        f"CREATE TABLE {FAMILY}.ranks (id int PRIMARY KEY, above int REFERENCES {FAMILY}.ranks "
+        "ON DELETE CASCADE)",
+        f"INSERT INTO {FAMILY}.ranks SELECT n, nullif(n - 1, 0) FROM generate_series(1, 20) n",
+        f"CREATE TABLE {FAMILY}.parted (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+        f"CREATE TABLE {FAMILY}.first PARTITION OF {FAMILY}.parted FOR VALUES FROM (1) TO (9)",
+        f"INSERT INTO {FAMILY}.parted VALUES (1), (2)",
+        f"CREATE VIEW {FAMILY}.seen AS TABLE {FAMILY}.parents",
+        f"CREATE TABLE {FAMILY}.ruled (id int PRIMARY KEY)",
+        f"CREATE RULE also AS ON DELETE TO {FAMILY}.ruled DO ALSO DELETE FROM {FAMILY}.toys",
         f"INSERT INTO {FAMILY}.parents VALUES (1, 'a'), (2, 'b'), (3, NULL)",
         f"INSERT INTO {FAMILY}.children SELECT n, 1 + n % 2, 'c' || n "
         "FROM generate_series(1, 100) n",
@@ -247,7 +256,8 @@ def test_what_a_cascade_takes_along_is_shown_and_applied_as_shown(
     ops: Connection, family: Callable[[str], Any]
 ) -> None:
     plan = rows.plan_statement(ops, f"DELETE FROM {FAMILY}.parents WHERE id = 1", snapshot=False)
-    assert f"{FAMILY}.children: 50 deleted; {FAMILY}.toys: 5 changed" in plan.notes[0]
+    said = f"{FAMILY}.children: 50 deleted; {FAMILY}.parents: 1 deleted; {FAMILY}.toys: 5 changed"
+    assert plan.notes[0] == f"It takes other rows along, 56 in all: {said}."
     assert f"{FAMILY}.children: 50 deleted" in repr(plan)
     assert counts(family) == (3, 100, 10, 0, 3)
     apply(ops, plan, plan.id, TARGET)
@@ -401,6 +411,9 @@ def test_any_one_change_that_the_server_understands_is_planned(
         ("UPDATE {0}.parents SET id = NULL WHERE id = 1", UsageError, "A constraint refuses it"),
         ('DELETE FROM {0}.parents WHERE U&"pg\\005fcancel_backend"(0)', Refused, "acts at once"),
         ("ANALYZE {0}.parents", UsageError, "One UPDATE or DELETE"),
+        ("DELETE FROM {0}.seen WHERE id = 1", UsageError, "not a view: practice_family.parents"),
+        ("DELETE FROM {0}.seen AS parents WHERE id = 1", UsageError, "parents is behind it"),
+        ("DELETE FROM {0}.ruled WHERE id = 1", UsageError, "for a table without rules"),
     ],
 )
 def test_what_cannot_be_told_beforehand_is_refused_with_why(
@@ -422,3 +435,17 @@ def test_a_step_that_says_nothing_of_other_tables_takes_no_rows_of_them(
     with pytest.raises(OpsError, match=r"More would have gone than was shown.*children 50 deleted"):
         sql.execute(ops, f"DELETE FROM {FAMILY}.parents WHERE id = 1", {}, 1)
     assert counts(family) == (3, 100, 10, 0, 3)
+
+
+def test_rows_of_its_own_table_that_follow_are_told_and_count(
+    ops: Connection, family: Callable[[str], Any]
+) -> None:
+    statement = f"DELETE FROM {FAMILY}.ranks WHERE id = 5; -- the old ones"
+    plan = rows.plan_statement(ops, statement, snapshot=False)
+    assert plan.notes[0].startswith("It takes other rows along, 16 in all")
+    with pytest.raises(Refused, match="16 rows would be changed"):
+        rows.plan_statement(ops, statement, most=15, snapshot=False)
+    with pytest.raises(Refused, match="56 rows would be changed"):
+        rows.plan_statement(ops, f"DELETE FROM {FAMILY}.parents WHERE id = 1", 55, False)
+    parted = rows.plan_statement(ops, f"DELETE FROM {FAMILY}.parted WHERE id < 9", snapshot=False)
+    assert "along" not in parted.notes[0]

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
@@ -100,6 +101,39 @@ WRAPPED = [
     ),
     ({"error_class": "StockError", "error_message": "it is empty"}, "StockError: it is empty"),
     ("Traceback: could not connect to the stock", "could not connect to the stock"),
+    *(({name: "Stock is empty"}, "Stock is empty") for name in ("err", "errMsg", "error_reason")),
+    *(({name: "Stock is empty"}, "Stock is empty") for name in ("rootCause", "dlqReason")),
+    ({"errors": {"quantity": ["Stock is empty"]}}, "Stock is empty"),
+    ({"error": {"type": "x", "root_cause": [{"reason": "Stock is empty"}]}}, "Stock is empty"),
+    (
+        {"exceptions": [{"exceptionType": "E", "message": "Stock is empty", "stackTrace": "at X"}]},
+        "E: Stock is empty",
+    ),
+    (
+        {"result": {"exc_message": ["Stock is empty"]}, "traceback": "Traceback: stock.py"},
+        "Stock is empty",
+    ),
+    (
+        {"attributes": [{"key": "exception.message", "value": {"stringValue": "Stock is empty"}}]},
+        "Stock is empty",
+    ),
+    (
+        {"requestContext": {"condition": "EventAgeExceeded"}, "requestPayload": {"error": "old"}},
+        "EventAgeExceeded",
+    ),
+    (
+        {"statusReason": "A container exited", "container": {"reason": "OutOfMemoryError"}},
+        "A container exited: OutOfMemoryError",
+    ),
+    ('<result><error code="E42" message="Stock is empty"/></result>', "E42: Stock is empty"),
+    ("<errors><error>Stock is empty</error><error>Late</error></errors>", "Stock is empty"),
+    (
+        "<Fault><Code><Value>Sender</Value></Code><Reason><Text lang='en'>Stock is empty</Text>"
+        "</Reason></Fault>",
+        "Sender: Stock is empty",
+    ),
+    ("order=7&error=Stock+is+empty&status=failed", "Stock is empty"),
+    ("payload=%7B%22error%22%3A%22Stock%20is%20empty%22%7D&order=7", "Stock is empty"),
 ]
 
 
@@ -125,6 +159,7 @@ def test_a_reason_is_found_whatever_is_wrapped_round_it(body: Any, reason: str) 
         ({"MT-Fault-Message": "Stock is empty", "MT-Reason": "fault"}, "Stock is empty"),
         ({"kafka_dlt-exception-message": "Stock is empty"}, "Stock is empty"),
         ({"rbs2-error-details": "Stock is empty"}, "Stock is empty"),
+        ({"ce-knativeerrordata": "Stock is empty"}, "Stock is empty"),
     ],
 )
 def test_a_reason_is_found_in_attributes(attributes: dict[str, str], reason: str) -> None:
@@ -136,6 +171,7 @@ def test_a_reason_is_found_in_attributes(attributes: dict[str, str], reason: str
     [
         *("", "{}", "[]", json.dumps({"error": None, "errors": []}), '{"error": false}', "<a/>"),
         *('{"product_description": "a lamp"}', '{"backtrace": "a walk"}'),
+        '{"job_class": "Pick", "arguments": [{"error": "of an order, not of the worker"}]}',
     ],
 )
 def test_where_nothing_is_said_no_reason_is_made_up(body: str) -> None:
@@ -198,6 +234,27 @@ def test_a_message_without_what_each_must_hold_cannot_be_read(ops: Connection, e
     assert Proofs(ops, {"book_id"}).judge(error, {"boook": 1}).next == "queues/purge"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"bookId": 500},
+        "{'book_id': 500}",
+        "book_id: 500\nkind: analysis",
+        unwrapped("book_id=500&kind=analysis"),
+        '{"kind": "analysis", "book_id": 500, "note": "cut o',
+        ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": "b", "s3Key": "k"}],
+        {"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": "k"}}}]},
+        base64.b64encode(b"\x0a\x05books\x10\xf4\x03").decode(),
+        {"payload": base64.b64encode(bytes(range(60))).decode()},
+        "\x00\x00\x00\x01\x0abooks",
+    ],
+)
+def test_a_message_in_another_form_is_not_said_to_be_broken(ops: Connection, body: Any) -> None:
+    """Its sender writes another way, or what it says is packed or elsewhere: the work is there."""
+    for error in ("KeyError: 'book_id'", "JSONDecodeError: Expecting value"):
+        assert Proofs(ops, {"book_id"}).judge(error, body).name == "not understood"
+
+
 @pytest.fixture
 def stored(ops: Connection) -> Iterator[str]:
     key = "books/470/there now.jpeg"
@@ -217,6 +274,53 @@ def test_whether_what_it_needs_is_gone_is_asked_of_the_bucket(ops: Connection, s
     assert judge(error, {"bucket": "no-such-bucket-here", "key": "a"}).next == "logs/search"
 
 
+@pytest.mark.parametrize("escaped", [False, True])
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"bucket": BUCKET, "key": "{key}"},
+        {"s3_bucket": BUCKET, "s3_key": "{key}"},
+        {"S3Object": {"Bucket": BUCKET, "Name": "{key}"}},
+        {"bucketName": BUCKET, "objectKey": "{key}"},
+        {"arn": f"arn:aws:s3:::{BUCKET}/{{key}}"},
+        {"url": f"https://{BUCKET}.s3.us-west-2.amazonaws.com/{{key}}?X-Amz-Expires=60"},
+        {"url": f"https://s3.us-west-2.amazonaws.com/{BUCKET}/{{key}}"},
+        {"url": f"s3a://{BUCKET}/{{key}}"},
+    ],
+)
+def test_an_object_is_found_however_it_is_named(
+    ops: Connection, stored: str, named: dict[str, Any], escaped: bool
+) -> None:
+    key = quote_plus(stored) if escaped else stored.replace(" ", "%20")
+    body = unwrapped(json.dumps(named).replace("{key}", key))
+    assert Proofs(ops, set()).judge("NoSuchKey", body).next == "queues/redrive"
+
+
+def test_what_was_deleted_and_is_kept_as_a_version_is_brought_back(
+    ops: Connection, stored: str
+) -> None:
+    ops.call("s3", "delete_object", Bucket=BUCKET, Key=stored)
+    named = {"bucket": BUCKET, "key": stored}
+    assert Proofs(ops, set()).judge("NoSuchKey", named).next == "buckets/restore"
+    marker = ops.call("s3", "list_object_versions", Bucket=BUCKET, Prefix=stored)["DeleteMarkers"]
+    ops.call("s3", "delete_object", Bucket=BUCKET, Key=stored, VersionId=marker[0]["VersionId"])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "404 Client Error: Not Found for url https://x.example/books/7",
+        "Book matching query does not exist.",
+        "ResourceNotFoundException: Function not found: arn:aws:lambda:us-west-2:1:function:shop",
+    ],
+)
+def test_an_error_about_something_else_is_not_proven_by_an_object_that_is_gone(
+    ops: Connection, error: str
+) -> None:
+    gone = {"bucket": BUCKET, "key": "uploads/worked-on-and-taken-away.jpeg"}
+    assert Proofs(ops, set()).judge(error, gone).next == "logs/search"
+
+
 @pytest.mark.parametrize("error", [NotAllowed("denied"), NotFound("no bucket")])
 def test_an_object_that_cannot_be_seen_is_not_gone(
     ops: Connection, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -224,7 +328,7 @@ def test_an_object_that_cannot_be_seen_is_not_gone(
     def refused(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(ops, "call", refused)
+    monkeypatch.setattr(ops, "pages", refused)
     named = {"bucket": BUCKET, "key": "a"}
     assert Proofs(ops, set()).judge("NoSuchKey", named).next == "logs/search"
 

@@ -11,6 +11,12 @@ from typing import Any
 
 from opslib.core.strict_yaml import beside
 
+_FRAMES = re.compile(  # of Python, with lines of code; of Java, .NET and Node; of PHP and Ruby
+    r'^[ \t]+File ".*(?:\n[ \t]+(?!File ").*)*|^[ \t]+(?:at |from |\.\.\. \d).*|^#\d+ .*'
+    r"|^\S+:\d+:in .*",
+    re.MULTILINE,
+)
+
 
 @dataclass(frozen=True)
 class Sign:
@@ -42,10 +48,11 @@ def _joined(pattern: str | Sequence[str]) -> str:
 
 
 def sign_of(signs: Iterable[Sign], text: str) -> Sign:
-    """The first sign that fits a text.
+    """The first sign that fits a text; frames of its stack, with names of files, say nothing.
 
     The last of a table fits every text, or StopIteration is raised.
     """
+    text = _FRAMES.sub("", text)
     return next(sign for sign in signs if sign.fits(text))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -16,11 +17,11 @@ from opslib.core.redaction.names import holds_a_secret, is_sure
 from opslib.core.redaction.names import names_a_secret as names_a_secret
 from opslib.core.redaction.shapes import mask_encoded, mask_shapes
 
-_ORDINARY = (  # it would mask these words
-    "true false localhost 127.0.0.1 postgres postgresql staging production development password "
-    "secret default enabled disabled example unknown string required optional none null"
+_ORDINARY = re.compile(  # it would mask these words, each day and what is in a region
+    r"(?i)true|false|localhost|127\.0\.0\.1|postgres|postgresql|staging|production|development"
+    r"|password|secret|default|enabled|disabled|example|unknown|string|required|optional|none|null"
+    r"|\d{4}-\d\d-\d\d(?:[T ][\d:.+Z-]*)?|[a-z]{2}(?:-[a-z]+){1,2}-\d"
 )
-_PUBLIC = {*_ORDINARY.split()}
 _IMAGE = re.compile(r"image/(?!svg\+xml$)")
 # What stands where a text was cut, perhaps after half of an escape.
 _CUT = re.compile(
@@ -80,7 +81,7 @@ class Redactor:
                 self._register(form, label)
 
     def _register(self, value: str, label: str) -> None:
-        if not value.strip() or value.lower() in _PUBLIC or value.isspace():
+        if not value.strip() or _ORDINARY.fullmatch(value):
             return
         with self._lock:
             if value in self._known:
@@ -249,16 +250,19 @@ def is_masked(text: str) -> bool:
     return _ANY_MASK.search(text) is not None
 
 
+def kernel_shell() -> Any:
+    """The shell of the kernel that this is in; None elsewhere."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    return None if getattr(shell, "kernel", None) is None else shell
+
+
 def guard_kernel() -> None:
     """Mask every message that leaves this process's Jupyter kernel: outputs, errors, replies.
 
     Idempotent.
     """
-    import sys
-
-    ipython = sys.modules.get("IPython")
-    kernel = getattr(ipython and ipython.get_ipython(), "kernel", None)
-    session = getattr(kernel, "session", None)
+    session = getattr(getattr(kernel_shell(), "kernel", None), "session", None)
     if session is None or getattr(session.pack, "masks", False):
         return
     pack = session.pack

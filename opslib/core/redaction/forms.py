@@ -18,11 +18,11 @@ Span: TypeAlias = tuple[int, int, str]  # of a text: from, to, label
 Layer: TypeAlias = tuple[str, re.Pattern[str]]
 SHORTEST = 6  # a shorter value is masked as a word or beside its name only
 # Where a database is, and who logs in, is no secret.
-_PLACES = (
-    "host hostname port username user dbname database engine scheme dbInstanceIdentifier "
-    "dbClusterIdentifier masterarn region sslmode"
+_PLACE = re.compile(  # also with something before it: DB_HOST, databaseName
+    r"(?:\w*[-_]|[a-z]+(?=[A-Z]))?(?i:host(?:name)?|port|user(?:_?name)?|e?mail|name|db(?:_?name)?"
+    r"|database(?:_?name)?|schema|engine|scheme|driver|protocol|ssl_?mode|region|bucket(?:_?name)?"
+    r"|env(?:ironment)?|stage|type|version|description|arn|(?:instance|cluster)_?identifier)"
 )
-_NO_SECRETS = {*_PLACES.split()}
 _USERINFO = re.compile(r"://(?P<user>[^\s:/@]*)(?::(?P<password>[^\s]*))?@(?=[^@\s]*$)", re.M)
 _PASSWORD = re.compile(r"(?i)\b(?:password|pwd)\s*=\s*(?:'([^']+)'|\"([^\"]+)\"|([^\s;'\"]+))")
 _QUERY = re.compile(r"[?&]([\w-]+)=([^&\s#]+)")
@@ -38,7 +38,7 @@ _ESCAPED = re.compile(
     |(?<=\\)\\*x[0-9a-fA-F]{2}(?:\\+x[0-9a-fA-F]{2})*
     |(?<=\\)\\*[nrt]?
     |(?<=<)/?[a-z][^<>]{0,60}>
-    |(?<=\x1b)\[[\d;?]*[A-Za-z]
+    |(?<=\x1b)(?:\[[\d;?]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\))
     |(?<=["'])\s{0,40}\+\s{0,40}["']
     |(?<=([$%{}]))(?=\1)|(?<![&%<$\{}]))""",
     re.X,
@@ -101,12 +101,18 @@ def placed(above: Layer, spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def encoded(content: bytes) -> set[str]:
-    """In base64 a value looks different after 0, 1 or 2 other bytes; what is around it is left."""
-    made = {content.hex(), content.hex().upper()}
-    for before, start in enumerate((0, 2, 3)):
-        end = (before + len(content)) * 8 // 6
-        text = base64.b64encode(b"\0" * before + content).decode()[start:end]
-        made |= {text, text.replace("+", "-").replace("/", "_")}
+    """Of numbers, in hex, and in base64 and base32, where a value looks different after some other
+    bytes; what is around it is left.
+    """
+    numbers = [*map(str, content)]
+    made = {", ".join(numbers), ",".join(numbers)}
+    made |= {content.hex(), content.hex(" "), content.hex(":")}
+    made |= {form.upper() for form in made}
+    for pack, bits, together in (base64.b64encode, 6, 3), (base64.b32encode, 5, 5):
+        for before in range(together):
+            start, end = -(-before * 8 // bits), (before + len(content)) * 8 // bits
+            text = pack(b"\0" * before + content).decode()[start:end]
+            made |= {text, text.replace("+", "-").replace("/", "_")}
     return made
 
 
@@ -139,7 +145,7 @@ def leaves(value: Any, label: str) -> Iterator[tuple[Any, str]]:
     """The leaves of an object, but for what only says where and who."""
     if isinstance(value, dict):
         for key, part in value.items():
-            if key not in _NO_SECRETS:
+            if not _PLACE.fullmatch(str(key)):
                 yield from leaves(part, f"{label}:{key}")
     elif isinstance(value, (list, tuple)):
         for part in value:

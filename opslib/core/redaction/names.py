@@ -16,12 +16,15 @@ _NAME = re.compile(
 )
 # A value beside one of these is a secret, also in prose and in others' data.
 SURE = (
-    r"passw(?:or)?ds?|passphrase|passcode|(?<![a-z])pwd|(?:api|account|private|signing|encryption"
-    r"|shared|secret|master|license)[-_]?key(?:[-_]?base)?|(?:secret|shared)[-_]?access[-_]?key"
+    r"(?:passw(?:or)?[dt]s?|passphrase|passcode|(?<![a-z])pwd?|mot[- ]de[- ]passe|kennwort"
+    r"|contrase\S{1,6}as?|(?:db|ssh|become|smtp|sudo|user|admin|root|ftp|proxy|login)[-_]?pass(?![a-z])"
+    r"|(?:api|account|private|signing|encryption"
+    r"|shared|secret|master|license|hmac|fernet)[-_]?key(?:[-_]?base)?|(?:secret|shared)[-_]?access[-_]?key"
     r"|(?:client|signing|webhook|consumer|jwt|oauth)[-_]?secret"
     r"|(?:session|access|auth|refresh|id|bearer|security|api|bot|github|gitlab|slack|vault|private"
     r"|gh|npm|deploy)[-_]?token"
-    r"|signed[-_]?url|secret[-_]?string|auth[-_]?string|connection[-_]?string|(?<![a-z])dsn"
+    r"|signed[-_]?url|secret[-_]?string|auth[-_]?string|connection[-_]?string|(?<![a-z])dsn)"
+    r"(?:[-_](?:prod|production|dev|development|staging|test|live|old|new|current|previous))?"
 )
 _SURE_KEY = re.compile(rf"(?i)(?:.*?(?:{SURE})|(?:token|secret[-_]?value))[-_]?\d*")
 # NAME=value, NAME: value

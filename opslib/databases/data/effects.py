@@ -22,6 +22,7 @@ FORMS = "One UPDATE or DELETE with a WHERE, or one INSERT"
 _PLANNED = f"{FORMS} is planned here. Reads: procedure databases/query."
 _NOT_CHECKED = "outside of the transaction that is checked. Nothing was changed."
 _DEPTH = 5  # of cascades whose rows are hashed; deeper ones are counted
+_END = re.compile(r"(?:;\s*(?:--[^\n']*)?)+\s*\Z")  # with a comment behind it, as editors keep them
 _BITS = {"Insert": 4, "Delete": 8, "Update": 16}  # pg_trigger.tgtype
 _CALLS_OUT = re.compile(
     r"\b(dblink\w*|http_\w+|aws_(?:lambda|s3)\s*\.\s*\w+|net\s*\.\s*http_\w+|lo_export|pg_file_\w+"
@@ -148,7 +149,7 @@ def of(ops: Connection, statement: str) -> Effect:
 
     Raises UsageError (not one change of rows), Refused (what it does could not be rolled back).
     """
-    text = statement.strip().rstrip(";").strip()
+    text = _END.sub("", statement).strip()
     try:
         return _of(ops, text)
     except UsageError as exc:
@@ -206,11 +207,13 @@ def _guard(session: Session, plan: Json, text: str) -> None:
         said = query_plans.attempt(session, f"{text}\nWHERE true")
         if isinstance(said, dict):  # there was room for a WHERE
             raise UsageError(f"A WHERE is required: without one every row is changed. {FORMS}.")
-    said = query_plans.attempt(session, f"WITH changed AS (\n{text}\nRETURNING 1)\nSELECT 1")
+    part = f"{identifier(plan['Alias'])}.tableoid"  # a view has none
+    said = query_plans.attempt(session, f"WITH changed AS (\n{text}\nRETURNING {part})\nSELECT 1")
     if not isinstance(said, dict):
         raise UsageError(
             f"What it changes cannot be told beforehand: {str(said.orig).splitlines()[0]}. "
-            "Write it without a comment or semicolon after its end, for a table without rules."
+            "Write it without a comment or semicolon after its end, for a table without rules (not "
+            f"a view: {plan['Schema']}.{plan['Relation Name']} is behind it)."
         )
 
 

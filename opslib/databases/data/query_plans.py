@@ -44,7 +44,7 @@ _SAYS_LESS = re.compile(r"^(Limit|Values Scan)$", re.M)
 def explain(session: Session, statement: str) -> Json:
     """The plan of a statement."""
     answer = sessions.run(session, f"EXPLAIN (VERBOSE, FORMAT JSON) {statement}").scalar_one()
-    (plan,) = answer  # of REFRESH and its like no plan, a text
+    plan, *_ = answer  # of REFRESH and its like no plan, a text; of rules more than one
     return plan["Plan"] if isinstance(plan, dict) else {"Node Type": plan}
 
 

@@ -5,6 +5,7 @@ What a statement is and does is asked of the database: see `effects`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -99,7 +100,8 @@ def steps_for_statement(
         _refuse_many(f"About {effect.estimate:,}", effect.estimate, most)
     measured, found = trial(ops, effect)
     number = found["rows"]
-    _refuse_many(f"{number:,}", number, most)
+    whole = sum(map(int, re.findall(r"\d+", " ".join(found["tables"].values()))))
+    _refuse_many(f"{whole:,}", whole, most)  # with those that follow
     if not number:
         return Planned("change rows", notes=[_NO_ROW])
     if effect.verb == "Update" and found["met"] != number:
@@ -108,7 +110,7 @@ def steps_for_statement(
             "the same key: it changes the key itself, so its rows cannot be told. Nothing was "
             "changed."
         )
-    follows = [f"{name}: {said}" for name, said in found["tables"].items() if name != effect.plain]
+    follows = [f"{name}: {said}" for name, said in found["tables"].items()] * (whole > number)
     added = effect.verb == "Insert" and bool(effect.key)
     made: Any = result("rows.made")
     step = Step(
@@ -123,7 +125,7 @@ def steps_for_statement(
     kept = [replace(each, undo=[]) for each in saved]  # undo leaves it there: the only way back
     notes = [_ADDED, *effect.notes] if added else [*_NOTES[: 1 + snapshot], *effect.notes]
     if follows:
-        notes.insert(0, f"It takes rows of other tables along: {'; '.join(follows)}.")
+        notes.insert(0, f"It takes other rows along, {whole:,} in all: {'; '.join(follows)}.")
     return Planned(f"change {count(number, 'row')} by a statement", [*kept, step], notes)
 
 

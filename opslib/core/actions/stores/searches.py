@@ -8,7 +8,7 @@ from typing import Any
 
 import jmespath
 
-from opslib.core.actions.actions import Action
+from opslib.core.actions.actions import Action, Http
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Unfinished
@@ -20,14 +20,10 @@ _MOST_BYTES = 4_000_000  # of one request; small domains take no more than ten
 _CREATED, _THERE, _GONE = 201, 409, 404
 
 
-class Search(Action, kind="search"):
+class Search(Http, kind="search"):
     """A signed request to the target's search domain; `pick`: a JMESPath into its answer."""
 
     def __init__(self, method: str, path: str, body: Any = None, pick: str = "") -> None: ...
-
-    def __str__(self) -> str:
-        body = f" {json.dumps(self['body'])}" if self["body"] else ""
-        return f"{self['method']} {self['path']}{body}"
 
     def perform(self, ops: Connection) -> Any:
         answer = domains.ask(ops, self["method"], self["path"], self["body"])
