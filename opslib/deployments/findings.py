@@ -63,10 +63,7 @@ def stateful(change: Change) -> bool:
 
 def leads_in(change: Change) -> bool:
     """Can it let anybody in? A way out, or what only narrows what others allow, cannot."""
-    said = change.after
-    direction = str(said.get("direction") or said.get("type") or "").lower()
-    outward = direction in ("egress", "outbound") or said.get("egress") is True
-    return not outward and not re.fullmatch(words("no_doors"), change.type)
+    return not re.fullmatch(words("no_doors"), change.type)
 
 
 def lets_all_in(change: Change) -> bool:

@@ -10,9 +10,10 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
-from opslib.core import beside, decoded, names_a_secret, redaction
+from opslib.core import beside, cut, decoded, names_a_secret, redaction
 
 SENSITIVE = "(sensitive)"
 LATER = "(known after apply)"
@@ -22,12 +23,12 @@ _EMPTY = ("", NONE, '""')
 _NO_SECRETS = re.compile(
     r"((hash_|range_)?key|http_tokens|key_name|(kms_)?key_id|kms_key_arn|authorization)"
 )
-_HELD = ("data", "stringData")  # by a Secret of Kubernetes
+_HELD = {"data": True, "stringData": True}  # secret in a Secret of Kubernetes
 _MANIFEST = re.compile(r"(?m)^kind:\s*[\"']?Secret\b")
 _EVERYONE = re.compile(
     r"(?<![\w.:])((0\.0\.0\.0|128\.0\.0\.0)/[01]|(0+:)*:*(0+)?::/[01]|2000::/3)(?![\d.])"
 )
-_NO_WAY_IN = re.compile(
+_NO_WAY_IN = (
     r"egress|outbound|(destination|target|local|remote|user_data).*|description|tags(_all)?"
 )
 _ANY = re.compile(r"(^|')[*:]+('|$)")  # of one, or of several in a list
@@ -63,20 +64,26 @@ def hide(value: Any, marks: Any, unknown: Any = None, name: str = "") -> Any:
     marked, later = _below(marks), _below(unknown)
     if isinstance(unknown if value is None else value, dict):
         known = value or {}
-        named = {*redaction.secret_keys(known), *(_HELD if known.get("kind") == "Secret" else ())}
+        marked = marked | _HELD if known.get("kind") == "Secret" else marked
+        named = redaction.secret_keys(known)
         return {
             key: _secret(known[key])
-            if key in named & known.keys()
+            if key in named
             else hide(known.get(key), marked.get(key), later.get(key), key)
             for key in known | later
         }
     if isinstance(value, list):
-        options = ["", *(part if str(part).startswith("-") else "" for part in value)]
-        each = enumerate(zip(value, options, strict=False))
-        return [hide(part, marked.get(at), later.get(at), name) for at, (part, name) in each]
-    if (inside := _inside(value)) is not None:  # definitions of containers, policies
+        return [  # beside an option of a command stands its value
+            hide(part, marked.get(at), later.get(at), str(last) if str(last)[:1] == "-" else "")
+            for at, (last, part) in enumerate(pairwise(["", *value]))
+        ]
+    if (inside := _inside(value)) is not value:  # definitions of containers, policies
         return hide(inside, None)
-    return Secret(value) if _sounds_secret(name, value) else value
+    if not isinstance(value, str) or not value:
+        return value
+    # Lambda's variables for one are not marked by Terraform, whatever is in them.
+    sounds = names_a_secret(name, value) and not _NO_SECRETS.fullmatch(name)
+    return Secret(value) if sounds or _MANIFEST.search(value) else value
 
 
 def _secret(value: Any) -> Secret:
@@ -88,14 +95,6 @@ def _below(marks: Any) -> dict[Any, Any]:
     if isinstance(marks, dict):
         return marks
     return dict(enumerate(marks)) if isinstance(marks, list) else {}
-
-
-def _sounds_secret(name: str, value: Any) -> bool:
-    """Lambda's variables for one are not marked by Terraform, whatever is in them."""
-    if not isinstance(value, str) or not value:
-        return False
-    told = names_a_secret(name, value) and not _NO_SECRETS.fullmatch(name)
-    return told or _MANIFEST.search(value) is not None
 
 
 def shown(value: Any) -> str:
@@ -177,53 +176,53 @@ def differences(before: Any, after: Any, *at: str) -> Iterator[Difference]:
 
 
 def _inside(value: Any) -> Any:
-    """What a text of JSON holds; None when it is none."""
+    """What a text of JSON holds; any other value as it is."""
     told = isinstance(value, str) and value.lstrip().startswith(("{", "["))
-    return decoded(value) if told else None
+    return decoded(value, value) if told else value
 
 
 def _bare(value: Any) -> Any:
     """What is compared of a Secret, to be judged and not shown."""
-    held = value.value if isinstance(value, Secret) else value
-    return held if (found := _inside(held)) is None else found
+    return _inside(value.value if isinstance(value, Secret) else value)
 
 
-def _within(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """It, and all that is in it and may lead in, each with what it is called."""
+def _within(value: Any, name: str = "", door: str = "") -> Iterator[tuple[str, str, Any]]:
+    """It, and all that is in it and may lead in: behind which door, what it is called, and it.
+
+    A door is what rules let through, whoever comes: it is another one when that changes.
+    """
     value = _bare(value)
-    yield name, value
-    if isinstance(value, dict):
-        for key in value:
-            if not _NO_WAY_IN.fullmatch(key):
-                yield from _within(value[key], key)
-    elif isinstance(value, list):
+    yield door, name, value
+    if isinstance(value, list):
         for part in value:
-            yield from _within(part, name)
+            yield from _within(part, name, door)
+    elif isinstance(value, dict) and not _shut(value):
+        door += str([value.get(key) for key in words("doors")])
+        held = "|(not)?principal" if _held(value) else ""
+        for key in value:
+            if not re.fullmatch(_NO_WAY_IN + held, key, re.IGNORECASE):
+                yield from _within(value[key], key, door)
 
 
-def opens(before: Any, after: Any, name: str = "") -> bool:
+def _shut(rule: dict[str, Any]) -> bool:
+    """Does it lead out, or deny, or is it switched off?"""
+    return any(str(rule.get(key)).lower() in no.split() for key, no in words("denies").items())
+
+
+def opens(before: Any, after: Any) -> bool:
     """Is there a way in for every address, which was not there before? Whole values are judged."""
-    before, after = _bare(before), _bare(after)
-    if isinstance(after, dict):
-        if any(str(after.get(k)).lower() in said.split() for k, said in words("denies").items()):
-            return False
-        was = before if isinstance(before, dict) and _door(before) == _door(after) else {}
-        ways = after | ({"Principal": "*"} if "NotPrincipal" in after else {})
-        held = "principal" if _held(after) else ""
-        return any(
-            opens(was.get(key), ways[key], key)
-            for key in ways
-            if key.lower() != held and not _NO_WAY_IN.fullmatch(key)
-        )
-    if isinstance(after, list):
-        there = before if isinstance(before, list) else []
-        doors = {_door(part): part for part in there} | {"": "\n".join(map(str, there))}
-        return any(opens(doors.get(_door(part)), part, name) for part in after if part not in there)
-    if after == before:
-        return False
-    new = {*str(after).splitlines()} - {*str(before).splitlines()}
-    named = str(after).lower() in words("open").get(name, "").lower().split()
-    return named or any(map(_EVERYONE.search, new))
+    return not {*_ways(after)} <= {*_ways(before)}
+
+
+def _ways(value: Any) -> Iterator[tuple[str, str, str]]:
+    for door, name, part in _within(value):
+        if name == "NotPrincipal":
+            yield door, name, ""
+        elif not isinstance(part, (dict, list)):
+            named = str(part).lower() in words("open").get(name, "").lower().split()
+            for line in str(part).splitlines():
+                if named or _EVERYONE.search(line):
+                    yield door, name, line
 
 
 def _held(rule: dict[str, Any]) -> bool:
@@ -239,12 +238,12 @@ def _held(rule: dict[str, Any]) -> bool:
 
 def later(value: Any) -> bool:
     """Is it known only after the apply which addresses come in?"""
-    return any(part == LATER and name in words("addresses") for name, part in _within(value))
+    return any(part == LATER and name in words("addresses") for _, name, part in _within(value))
 
 
 def allows_all(value: Any) -> bool:
     """Does a policy in it allow every action on everything?"""
-    return any(_allows(part) for _, part in _within(value))
+    return any(_allows(part) for *_, part in _within(value))
 
 
 def _allows(part: Any) -> bool:
@@ -254,21 +253,14 @@ def _allows(part: Any) -> bool:
     return part.get("Effect") == "Allow" and all(_ANY.search(str(said)) for said in asked)
 
 
-def deletes_after(value: Any, expires: bool = False) -> float:
+def deletes_after(value: Any) -> float:
     """Days until what it holds is deleted by its age, at the soonest; infinity: it is kept."""
-    if isinstance(value, list):
-        return min((deletes_after(part, expires) for part in value), default=math.inf)
-    if not isinstance(value, dict) or value.get("status") == "Disabled":
-        return math.inf
-    if expires:
-        return float(value.get("days") or value.get("noncurrent_days") or math.inf)
-    below = (deletes_after(part, "expiration" in key) for key, part in value.items())
-    return min(below, default=math.inf)
-
-
-def _door(rule: Any) -> str:
-    """What a rule lets through, whoever comes: it is another door when that changes."""
-    return str([rule.get(key) for key in words("doors")]) if isinstance(rule, dict) else ""
+    days = (
+        part.get("days") or part.get("noncurrent_days")
+        for _, name, part in _within(value)
+        if "expiration" in name and isinstance(part, dict)
+    )
+    return min((after for after in days if isinstance(after, int) and after), default=math.inf)
 
 
 def _only(mark: str, here: list[Any], there: list[Any]) -> str:
@@ -279,11 +271,7 @@ def _only(mark: str, here: list[Any], there: list[Any]) -> str:
 def _cut(was: str, now: str) -> tuple[str, str]:
     """Both short enough to read; where they begin alike, from where they differ."""
     pairs = enumerate(zip(was, now, strict=False))
-    same = next((place for place, (one, other) in pairs if one != other), 0)
-    start = same - 40 if min(len(was), len(now)) > _LONGEST and same > _LONGEST // 2 else 0
-    return _short(was, start), _short(now, start)
-
-
-def _short(text: str, start: int) -> str:
-    text = f"…{text[start:]}" if start else text
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    same = next((at for at, (one, other) in pairs if one != other), min(len(was), len(now)))
+    start = same - 40 if max(len(was), len(now)) > _LONGEST and same > _LONGEST // 2 else 0
+    begun = "…" if start else ""
+    return cut(begun + was[start:], _LONGEST), cut(begun + now[start:], _LONGEST)
