@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from opslib.core import Finding, Findings, Question, count, frame
 from opslib.deployments import values
-from opslib.deployments.plans import Change, TerraformPlan, words
-from opslib.deployments.values import LATER, Difference
+from opslib.deployments.plans import Change, TerraformPlan
+from opslib.deployments.values import LATER, Difference, words
 
 CHANGES = dict.fromkeys(("action", "address", "attribute", "before", "after", "why"), "str")
 SHOWN = 10  # resources that get a finding of their own
@@ -31,19 +33,11 @@ def judged(plan: TerraformPlan) -> Findings:
         found.append(gone.critical(_named(rest), cause=cause))
     if not lost:
         found.append(gone.answer("unknown" if plan.unseen else "ok", f"nothing{_but(plan)}"))
-    alive = [change for change in told if change.after]
-    for what, those in (
-        (
-            "Forgotten: it goes on, and Terraform no longer knows of it",
-            [change for change in told if change.kind == "forget"],
-        ),
-        ("Opened to everyone", [change for change in alive if lets_all_in(change)]),
-        ("Allowed everything", [change for change in alive if allows_all(change)]),
-        ("It deletes by age, sooner than before", [c for c in alive if deletes_sooner(c)]),
-        *((what, [change for change in alive if change.taken(what)]) for what in words("takes")),
-    ):
-        if those:
-            found.append(Question(what, "nothing", plan.where).warn(_named(those, what)))
+    alive = [change for change in told if change.after or change.kind == "forget"]
+    for what, is_so in _wary().items():
+        if those := [change for change in alive if is_so(change)]:
+            asked, open = Question(what, "nothing", plan.where), is_so is lets_in_later
+            found.append(asked.answer("unknown" if open else "warn", _named(those, what)))
     if plan.invoked:
         seen = f"{count(len(plan.invoked), 'action')}: {', '.join(plan.invoked[:SHOWN])}"
         asked = Question("Actions that it runs, whose effect no plan shows", "none", plan.where)
@@ -67,25 +61,42 @@ def stateful(change: Change) -> bool:
     return name in words("holding").get(provider, "").split()
 
 
+def leads_in(change: Change) -> bool:
+    """Can it let anybody in? A way out, or what only narrows what others allow, cannot."""
+    return not re.fullmatch(words("no_doors"), change.type)
+
+
 def lets_all_in(change: Change) -> bool:
-    """Does it let every address in, which it did not before? A way out is no way in."""
-    if "route" in change.type or change.type.endswith("_egress_rule"):
-        return False
-    said = change.after
-    direction = str(said.get("direction") or said.get("type") or "").lower()
-    if direction in ("egress", "outbound") or said.get("egress") is True:
-        return False
-    return values.opens(change.before, said)
+    """Does it let every address in, which it did not before?"""
+    return leads_in(change) and values.opens(change.before, change.after)
+
+
+def lets_in_later(change: Change) -> bool:
+    """Is it known only after the apply which addresses it lets in?"""
+    return leads_in(change) and values.later(change.after)
 
 
 def allows_all(change: Change) -> bool:
     """Does a policy of it allow everything, which none did before?"""
-    return values.allows_all(change.after) and not values.allows_all(change.before)
+    new = values.allows_all(change.after) and not values.allows_all(change.before)
+    return new and leads_in(change)
 
 
 def deletes_sooner(change: Change) -> bool:
     """Does it delete by age what it kept, or kept for longer?"""
     return values.deletes_after(change.after) < values.deletes_after(change.before)
+
+
+def _wary() -> dict[str, Callable[[Change], object]]:
+    """What is told of a change that destroys nothing, and of which it is."""
+    return {
+        "Forgotten: it goes on, and Terraform no longer knows of it": lambda c: c.kind == "forget",
+        "Opened to everyone": lets_all_in,
+        "Whom it lets in is known only after the apply": lets_in_later,
+        "Allowed everything": allows_all,
+        "It deletes by age, sooner than before": deletes_sooner,
+        **{what: partial(Change.taken, what=what) for what in words("takes")},
+    }
 
 
 def _destroyed(change: Change, cause: str, where: str) -> Finding:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from opslib.core import Json, UsageError, beside, names_a_secret
+from opslib.core import Json, UsageError, names_a_secret
 from opslib.deployments import values
-from opslib.deployments.values import Difference
+from opslib.deployments.values import Difference, words
 
 MAKE_JSON = "terraform show -json tfplan > plan.json"
 _MAJOR = "1"
@@ -36,11 +36,6 @@ _PARTS = """
     configuration relevant_attributes checks timestamp applyable complete errored
     provider_format_version provider_schemas"""
 _UNMANAGED = ("data", "ephemeral")
-
-
-def words(part: str) -> Any:
-    """A part of terraform.yaml."""
-    return beside(__file__, "terraform")[part]
 
 
 @dataclass(frozen=True)
@@ -70,9 +65,12 @@ class Change:
 
     def taken(self, what: str) -> list[str]:
         """What differs so that this is taken from the resource: a row of `takes`, else nothing."""
-        values_of = words("takes").get(what, {})
-        ends = ((d, values_of.get(d.attribute.rpartition(".")[2])) for d in self.differences)
-        return [str(d) for d, value in ends if value and d.becomes(value)]
+        rows = words("takes").get(what, {}).items()
+        return [
+            str(d)
+            for d in self.differences
+            if any(f".{d.attribute}".endswith(f".{end}") and d.becomes(to) for end, to in rows)
+        ]
 
 
 @dataclass(frozen=True)

@@ -56,19 +56,11 @@ def check_dashboard(ops: Connection, dashboard: str, hours: float = 24) -> Findi
         )
     alarms, unread = _alarms(ops, found)
     drawn = ops.gather(*(partial(_drawn, ops, widget, within, alarms) for widget in found))
-    rows = [
-        {
-            "widget": each.panel.title,
-            "line": line.label,
-            "now": line.values.iloc[-1],
-            "lowest": line.values.min(),
-            "highest": line.values.max(),
-            "points": len(line.values),
-        }
-        for each in drawn
-        for line in each.panel.lines
+    lines = [
+        (each.panel.title, line.label, line.values) for each in drawn for line in each.panel.lines
     ]
-    note = f"{within}. {sum(row['points'] for row in rows):,} points."
+    rows = [(*named, of.iloc[-1], of.min(), of.max(), len(of)) for *named, of in lines]
+    note = f"{within}. {sum(points for *_, points in rows):,} points."
     note += f" Not drawn: {', '.join(left)}." if left else ""
     unjudged = sorted({limit.name for each in drawn for limit in each.limits if not limit.bad})
     note += f" Drawn and not judged, since no side of it is bad: {', '.join(unjudged)}." * bool(

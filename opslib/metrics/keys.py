@@ -40,17 +40,6 @@ SUMMARY = dtypes("""
 
 
 _LATE = timedelta(minutes=20)  # RECENT_MINUTES, and what CloudWatch itself is late
-# These send a value in each minute, whether they are used or not.
-_ALWAYS = (
-    "AWS/RDS",
-    "AWS/EC2",
-    "AWS/ElastiCache",
-    "AWS/DocDB",
-    "AWS/ES",
-    "AWS/Redshift",
-    "CWAgent",
-)
-_QUIET = ("Deadlocks",)
 
 
 @check("Are the key metrics within their thresholds?")
@@ -160,7 +149,8 @@ def _stopped(metric: Metric, points: Frame, age: timedelta) -> bool:
     happens, none is no news.
     """
     gaps = points["time"].diff().dropna()
-    always = metric.namespace in _ALWAYS and metric.metric not in _QUIET
+    told = beside(__file__, "metrics")
+    always = metric.namespace in told["always"] and metric.metric not in told["quiet"]
     return always and len(gaps) > 3 and bool(age > 3 * gaps.max())
 
 

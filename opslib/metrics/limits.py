@@ -12,20 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from opslib.core import Json
+from opslib.core import Json, beside
 
 _BEYOND: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
     "<": operator.lt,
     "<=": operator.le,
-}
-_FILLED = {"above": ">", "below": "<"}
-_OPERATORS = {
-    "GreaterThanThreshold": ">",
-    "GreaterThanOrEqualToThreshold": ">=",
-    "LessThanThreshold": "<",
-    "LessThanOrEqualToThreshold": "<=",
 }
 # As CloudWatch names the line of an alarm: `Errors >= 5 for 3 datapoints within 15 minutes`.
 _OF_AN_ALARM = re.compile(
@@ -90,11 +83,14 @@ def limits(marks: Iterable[Any]) -> Iterator[Limit]:
         elif mark.get("value") is not None and mark.get("visible") is not False:
             label = str(mark.get("label") or "threshold")
             said = _OF_AN_ALARM.search(label)
-            bad = said[1].replace("≤", "<=").replace("≥", ">=") if said else ""
-            bad = bad or _FILLED.get(str(mark.get("fill")), "")
+            bad = _side(said[1] if said else mark.get("fill"))
             points = int(said[2] or 1) if said else 1
             axis = "right" if mark.get("yAxis") == "right" else "left"
             yield Limit(label, float(mark["value"]), bad, points, axis)
+
+
+def _side(said: object) -> str:
+    return str(beside(__file__, "metrics")["sides"].get(said, ""))
 
 
 def as_alarmed(limit: Limit, alarms: Iterable[Json], drawn: Iterable[Series]) -> Limit:
@@ -102,7 +98,7 @@ def as_alarmed(limit: Limit, alarms: Iterable[Json], drawn: Iterable[Series]) ->
     shown = set(drawn)
     for alarm in alarms if not limit.bad else ():
         of = Series.watched(alarm)
-        side = _OPERATORS.get(alarm["ComparisonOperator"], "")
+        side = _side(alarm["ComparisonOperator"])
         if of in shown and side and alarm.get("Threshold") == limit.value:
             points = alarm.get("DatapointsToAlarm") or alarm["EvaluationPeriods"]
             return replace(limit, bad=side, points=points, of=of)

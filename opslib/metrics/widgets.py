@@ -117,9 +117,10 @@ def _unfolded(row: Any, above: list[str]) -> tuple[list[str], Json]:
         at = names.index("...")
         last = names[at + 1 :]
         names[at:] = above[at : len(above) - len(last)] + last
-    if any(name == "." and place >= len(above) for place, name in enumerate(names)):
-        raise Odd("`.` repeats what is not there")
-    names = [above[place] if name == "." else name for place, name in enumerate(names)]
+    try:
+        names = [above[place] if name == "." else name for place, name in enumerate(names)]
+    except IndexError:
+        raise Odd("`.` repeats what is not there") from None
     if "expression" not in options and (len(names) < 2 or len(names) % 2):
         raise Odd("a metric is a namespace, a name, and pairs of dimensions and values")
     return names, options

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from opslib.core.connections import calls, targets
 from opslib.core.connections.connection import Access, Connection
-from opslib.core.errors import NotAllowed, OpsError, Unfinished
+from opslib.core.errors import NotAllowed, NotFound, OpsError, Unfinished
 from opslib.core.journal import Journal
 
 SSO = "sso_session = corp\nsso_account_id = 111122223333\nsso_role_name = ops\n"
@@ -155,6 +155,19 @@ LOG_IN = rf"Log in \({LOGIN}\)"
         ("AccessDeniedException", SCP.replace("service", "resource"), NotAllowed, "organization"),
         ("AccessDenied", "not authorized to perform: a", NotAllowed, "ask for that permission"),
         ("ThrottlingException", "Rate exceeded", Unfinished, "throttling"),
+        ("KMSAccessDeniedException", "denied", NotAllowed, "ask for that permission"),
+        ("ResourceNotFoundException", "no such secret", NotFound, "Check the name"),
+        *(
+            (code, "arn:aws:kms:… is not there", OpsError, "KMS key.*cannot be used.*enable-key")
+            for code in (
+                "KMS.NotFoundException",  # S3's
+                "KMS.DisabledException",
+                "KMS.KMSInvalidStateException",
+                "KMSNotFoundException",  # Lambda's
+                "KmsInvalidState",  # SQS's
+                "DecryptionFailure",  # Secrets Manager's
+            )
+        ),
     ],
 )
 def test_a_refusal_of_aws_says_what_to_do(

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from opslib.deployments.findings import judged, lets_all_in
-from opslib.deployments.plans import Change, TerraformPlan, words
+from opslib.deployments.plans import Change, TerraformPlan
+from opslib.deployments.values import words
 
 
 def change(type: str, kind: str = "destroy", before: Any = None, after: Any = None) -> Change:

@@ -11,7 +11,7 @@ _NAME = re.compile(
     r"|(?:^|[-_])(?:pat|salt|pepper)$|webhook[-_]?url"
     r"|(?:database|db|redis|broker|amqp|rabbitmq|mongo(?:db)?|postgres(?:ql)?|mysql|celery\w*"
     r"|jdbc|cache|sqlalchemy\w*)[-_]?(?:ur[il]|dsn)"
-    r"|(?:^|[-_])auth(?:entication|orization)?$|signed[-_]?url",
+    r"|(?:^|[-_])auth(?:entication|orization)?$|signed[-_]?url|origin[-_]verify",
     re.IGNORECASE,
 )
 # A value beside one of these is a secret, also in prose and in others' data.
