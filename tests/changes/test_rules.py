@@ -144,6 +144,7 @@ CASES = [
     ),
     ("database times", "db", {"future": "jobs.started_at up to 2031"}, "future", WARN),
     ("database twins", "db", {"alike": "2 of users.email"}, "alike", WARN),
+    ("database silences", "db", {"silent": "jobs.kind video: none"}, "silent", WARN),
     (
         "alarm",
         "cpu",
@@ -322,6 +323,7 @@ CASES = [
 ]
 KEPT = [
     ("database times", "db", {"future": None}),
+    ("database silences", "db", {"silent": None}),
     ("database sequences", "db", {"behind": None}),
     ("database twins", "db", {"alike": None}),
     *(
