@@ -48,7 +48,7 @@ WAYS: dict[str, Callable[[float, float], bool]] = {
     "shifts": lambda was, now: abs(now - was) >= 30,
     "mounts": lambda was, now: now - was >= 10,
     "rises": lambda was, now: now - was >= 30,
-    "tenfold": lambda was, now: 0 < min(was, now) <= max(was, now) / 10,
+    "manifold": lambda was, now: 0 < min(was, now) <= max(was, now) / 50,
 }
 HIDDEN = re.compile(r"\[hidden( [0-9a-f]+)?\]")
 

@@ -457,9 +457,10 @@ def test_a_column_that_lost_its_values_is_told_and_one_that_was_filled_is_not(
 
 
 @pytest.mark.parametrize(
-    ("was", "now", "told"), [(140.0, 4200.0, 1), (140.0, 9.0, 1), (140.0, 600.0, 0), (0.0, 90.0, 0)]
+    ("was", "now", "told"),
+    [(140.0, 14000.0, 1), (140.0, 1.4, 1), (140.0, 2100.0, 0), (0.0, 90.0, 0)],
 )
-def test_numbers_of_the_newest_rows_that_are_ten_times_as_large_or_small_are_told(
+def test_numbers_of_the_newest_rows_in_another_unit_are_told(
     report: Reports, was: float, now: float, told: int
 ) -> None:
     key = ("database columns", "db")
