@@ -47,6 +47,8 @@ WAYS: dict[str, Callable[[float, float], bool]] = {
     "lessens": lambda was, now: was >= 30 and now < 0.7 * was,
     "shifts": lambda was, now: abs(now - was) >= 30,
     "mounts": lambda was, now: now - was >= 10,
+    "rises": lambda was, now: now - was >= 30,
+    "manifold": lambda was, now: 0 < min(was, now) <= max(was, now) / 50,
 }
 HIDDEN = re.compile(r"\[hidden( [0-9a-f]+)?\]")
 
@@ -60,7 +62,7 @@ class Difference(NamedTuple):
 
     def counts(self, way: str) -> bool:
         """Whether a number went as a table of resources says that it has to, to be told."""
-        was, now = (0 if of is None else of for of in self[1:])
+        was, now = (of or 0 for of in self[1:])
         return dict not in (type(was), type(now)) and WAYS[way](was, now)
 
     def fits(self, kind: Json, way: str) -> bool:
@@ -70,7 +72,7 @@ class Difference(NamedTuple):
     @property
     def went_back(self) -> bool:
         """Versions are numbered in texts: a lower one than before is no deployment."""
-        each = [int(v) for v in (self.was, self.now) if isinstance(v, str) and v.isdigit()]
+        each = [int(v) for v in self[1:] if isinstance(v, str) and v.isdigit()]
         return len(each) == 2 and each[1] < each[0]
 
     @property

@@ -23,13 +23,14 @@ def judged(
     said, broken, taken = data("rules"), 0, []
     every: dict[str, list[Json]] = {}
     plain = {key: _plain(of, ops.now()) for key, of in described.found.items()}
-    for (kind, _), of in plain.items():
+    settings = {key: of for key, of in plain.items() if isinstance(of, dict)}
+    for (kind, _), of in settings.items():
         every.setdefault(kind, []).append(of)
     today = ops.now().date()
     ended = [name for name, day in said["runtimes"].items() if day <= today]
-    for (kind, name), of in plain.items():
+    for (kind, name), of in settings.items():
         known = {"of": of, "name": name, "all": every, "ended": ended}
-        for rule in said["rules"] if isinstance(of, dict) else ():
+        for rule in said["rules"]:
             if kind not in rule["kinds"] or of.get(rule["setting"].split(".")[0]) == UNREAD:
                 continue
             words = f"{rule['setting']} of {kind} {name}"
@@ -77,19 +78,18 @@ def _plain(of: Any, now: datetime) -> Any:
 
 
 def _beside(
-    ops: Connection, kind: str, name: str, of: Any, every: dict[str, list[Json]]
+    ops: Connection, kind: str, name: str, of: Json, every: dict[str, list[Json]]
 ) -> dict[str, Any]:
     """What the target's file says of a resource, and of a queue, who takes from it and fills it."""
     facts = ops.target.facts
     named = [each for each in facts.get(f"{kind}s", {}).values() if isinstance(each, dict)]
     own = (each for each in named if each.get("name") == name)
     found = {"production": ops.target.production, "described": dict(next(own, {}))}
-    if kind != "queue" or not isinstance(of, dict):
+    if kind != "queue":
         return found
     consumers = [
         {"name": each["FunctionName"], "seconds": each["Timeout"], "by_lambda": by_lambda}
         for each in every.get("function", ())
-        if isinstance(each, dict)
         for by_lambda in _takes(facts, name, of, each)
     ]
     for each in consumers:
@@ -98,8 +98,7 @@ def _beside(
     sources = [
         each
         for each in every["queue"]
-        if isinstance(each, dict)
-        and (each.get("RedrivePolicy") or {}).get("deadLetterTargetArn") == arn
+        if (each.get("RedrivePolicy") or {}).get("deadLetterTargetArn") == arn
     ]
     consumer = max(consumers, key=lambda each: each["least"], default=None)
     source = max(sources, key=lambda each: each["MessageRetentionPeriod"], default=None)
@@ -108,8 +107,9 @@ def _beside(
 
 def _takes(facts: Any, name: str, queue: Json, function: Json) -> Iterator[bool]:
     """How a function takes from a queue: by a trigger of Lambda's (true), as the work of a job."""
-    triggers = [each for each in function.get("triggers") or () if isinstance(each, dict)]
-    if any(each.get("EventSourceArn") == queue["QueueArn"] for each in triggers):
+    import jmespath
+
+    if queue["QueueArn"] in (jmespath.search("triggers[].EventSourceArn", function) or ()):
         yield True
     for job in facts.get("jobs", {}).values():
         takes = facts["queues"].get(job.get("queue"), {}).get("name") == name

@@ -39,7 +39,12 @@ _QUARTER = timedelta(minutes=15)
 _SHARES = ((2, 0.5), (4, 0.25), (12, 0.1))
 _IN_A_QUARTER = ((4, 0.5), (12, 0.25))  # at night a handful of requests is a quarter hour
 _MORE, _SELDOM = 5, 0.2  # times what a pattern of trouble may have; of that rate, before
-_WARNING_WORDS = "?WARN ?Warn ?warn ?WRN"
+# What a line warns of whatever its level: it goes on, and not as it should.
+_WARNED = re.compile(
+    r"(?i)\bretrying\b|circuit[ -]?breaker\W+(?:is \W?)?open|falling back|using fallback"
+    r"|serving stale|degraded mode|giving up"
+)
+_WARNING_WORDS = "?WARN ?Warn ?warn ?WRN ?etrying ?ircuit ?alling ?allback ?stale ?egraded ?iving"
 _HOUR = timedelta(hours=1)
 _TIMES, _SHARE = 3, 0.01  # of all patterns together: so often what one may have, and of requests
 
@@ -145,7 +150,8 @@ def _new_warnings(ops: Connection, lines: Frame, within: Window, most: int) -> I
     What is seldom is told of the lines that were read wholly, not from less than an hour, and not
     of what came at that hour of the day before, too.
     """
-    warnings = lines[lines["level"].isin(WARNINGS) & (lines["answer"] == WELL)]
+    warned = lines["level"].isin(WARNINGS) | lines["message"].str.contains(_WARNED)
+    warnings = lines[warned & (lines["answer"] != TROUBLE)]
     for source, of in warnings.groupby("source"):
         known = max(within.start, lines.attrs["whole_since"].get(source, within.start))
         of = of[of["time"] >= known]
@@ -186,13 +192,13 @@ def _share(ill: Frame, requests: Frame, follows: str, source: str) -> Finding | 
         return asked.warn(seen, next=follows)
     quarters, beside = (of.dt.floor(_QUARTER).value_counts() for of in (wrong, served))
     bad = [
-        (number, int(beside.get(begin, 0)), begin)
+        (number, begin, of)
         for begin, number in quarters.items()
-        if _too_many(number, int(beside.get(begin, 0)), _IN_A_QUARTER)
+        if _too_many(number, of := int(beside.get(begin, 0)), _IN_A_QUARTER)
     ]
     if not bad:
         return None
-    number, of, begin = max(bad, key=lambda each: (each[0], each[2]))
+    number, begin, of = max(bad)
     seen = f"{count(number, 'line')} of trouble beside {count(of, 'request')} in the quarter hour "
     seen += f"from {begin:%m-%d %H:%M} UTC, the worst of {len(bad)}"
     return asked.warn(seen, next=follows)

@@ -446,6 +446,29 @@ def test_a_column_that_was_nearly_always_filled_and_is_no_more_is_told(
     assert len(found.troubles) == told
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "told"), [(0, 40, 1), (40, 0, 0), (0, 20, 0), (None, 90, 0)]
+)
+def test_a_column_that_lost_its_values_is_told_and_one_that_was_filled_is_not(
+    report: Reports, was: int | None, now: int, told: int
+) -> None:
+    report({**FIRST, ROWS: {"empty": {"orders": {"due": was}}}}, accept="it is new")
+    assert len(report({**FIRST, ROWS: {"empty": {"orders": {"due": now}}}}).troubles) == told
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [(140.0, 14000.0, 1), (140.0, 1.4, 1), (140.0, 2100.0, 0), (0.0, 90.0, 0)],
+)
+def test_numbers_of_the_newest_rows_in_another_unit_are_told(
+    report: Reports, was: float, now: float, told: int
+) -> None:
+    key = ("database columns", "db")
+    report({**FIRST, key: {"of": {"spans": {"ms in the middle": was}}}}, accept="it is new")
+    found = report({**FIRST, key: {"of": {"spans": {"ms in the middle": now}}}})
+    assert len(found.troubles) == told
+
+
 VALUES = ("database values", "db")
 
 

@@ -17,6 +17,7 @@ FACTS = {
     "queues": {"orders": {"name": "orders", "dead_letters": "orders-dlq"}},
     "functions": {"work": {"name": "worker"}},
     "jobs": {"orders": {"queue": "orders", "function": "work"}},
+    "tables": {"items": {"name": "items", "time_to_live": "expires_at"}},
     "buckets": {"site": {"name": "site", "public": True}, "data": {"name": "data"}},
 }
 BLOCK = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy"), True)
@@ -35,11 +36,45 @@ def redriven(times: int) -> str:
     return f'{{"deadLetterTargetArn": "{ARN}orders-dlq", "maxReceiveCount": {times}}}'
 
 
+def turned_away(action: str, **more: Any) -> str:
+    statement = {"Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement | more]})
+
+
+def trusts(service: str) -> dict[str, Any]:
+    who = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}}
+    return {"AssumeRolePolicyDocument": {"Statement": [who | {"Action": "sts:AssumeRole"}]}}
+
+
+def ends_by(attribute: str, status: str = "ENABLED") -> dict[str, Any]:
+    return {"time to live": {"TimeToLiveStatus": status, "AttributeName": attribute}}
+
+
+def keeps(images: int) -> str:
+    chosen = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": images}
+    return json.dumps({"rules": [{"selection": chosen, "action": {"type": "expire"}}]})
+
+
+WORKER = "arn:aws:iam::111122223333:role/worker"
+TRUSTED: dict[str, Any] = {"attached": []}
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:alerts"
+HEARD = {"subscriptions": [{"SubscriptionArn": f"{TOPIC}:1"}]}
+FILTERED = {"TopicArn": TOPIC, "Endpoint": "on-call@x.example", "FilterPolicy": '{"a": ["b"]}'}
+SHUT_OUT = {"RuleAction": "deny", "RuleNumber": 10, "CidrBlock": "0.0.0.0/0", "Protocol": "6"}
+HIGH = {"From": 1024, "To": 65535}
+
+
 def world(kind: str, name: str, of: Any) -> dict[tuple[str, str], Any]:
     return {
         ("queue", "orders"): queue(),
         ("queue", "orders-dlq"): queue("orders-dlq"),
-        ("function", "worker"): {"FunctionName": "worker", "Timeout": 100, "triggers": [TRIGGER]},
+        ("function", "worker"): {
+            "FunctionName": "worker",
+            "Timeout": 100,
+            "triggers": [TRIGGER],
+            "Role": WORKER,
+        },
+        ("alarm", "errors"): {"AlarmActions": [TOPIC]},
         ("database instance", "db"): {"VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-1"}]},
         ("cache cluster", "c-001"): {"SecurityGroups": [{"SecurityGroupId": "sg-3"}]},
         (kind, name): of,
@@ -109,6 +144,7 @@ CASES = [
     ),
     ("database times", "db", {"future": "jobs.started_at up to 2031"}, "future", WARN),
     ("database twins", "db", {"alike": "2 of users.email"}, "alike", WARN),
+    ("database silences", "db", {"silent": "jobs.kind video: none"}, "silent", WARN),
     (
         "alarm",
         "cpu",
@@ -246,6 +282,16 @@ CASES = [
         "DomainEndpointOptions",
         WARN,
     ),
+    ("queue", "orders", queue(Policy=turned_away("sqs:SendMessage")), "policy", CRITICAL),
+    ("topic", "t", HEARD | {"Policy": turned_away("sns:*")}, "policy", CRITICAL),
+    ("secret", "s", {"policy": turned_away("secretsmanager:GetSecretValue")}, "policy", CRITICAL),
+    ("role", WORKER, TRUSTED | trusts("ec2"), "AssumeRolePolicyDocument", CRITICAL),
+    ("table", "items", ends_by("created_at"), "time to live", CRITICAL),
+    ("table", "items", ends_by("expires_at", "DISABLED"), "time to live", CRITICAL),
+    ("subscription", "s", FILTERED, "FilterPolicy", CRITICAL),
+    ("access list", "acl", {"Entries": [SHUT_OUT]}, "Entries", CRITICAL),
+    ("access list", "acl", {"Entries": [SHUT_OUT | {"PortRange": HIGH}]}, "Entries", CRITICAL),
+    ("repository", "app", {"lifecycle": keeps(1)}, "lifecycle", WARN),
     ("rule", "nightly", {"State": "DISABLED"}, "State", WARN),
     ("log group", "g", {}, "retentionInDays", WARN),
     ("log group", "g", {"retentionInDays": 1}, "retentionInDays", WARN),
@@ -277,6 +323,7 @@ CASES = [
 ]
 KEPT = [
     ("database times", "db", {"future": None}),
+    ("database silences", "db", {"silent": None}),
     ("database sequences", "db", {"behind": None}),
     ("database twins", "db", {"alike": None}),
     *(
@@ -353,6 +400,17 @@ KEPT = [
             "triggers": [TRIGGER],
         },
     ),
+    ("queue", "orders", queue(Policy=turned_away("sqs:DeleteQueue"))),
+    ("queue", "orders", queue(Policy=turned_away("sqs:SendMessage", Condition=OURS))),
+    ("role", WORKER, TRUSTED | trusts("lambda")),
+    ("role", "of-nobody", TRUSTED | trusts("ec2")),
+    ("table", "items", ends_by("expires_at", "ENABLING")),
+    ("subscription", "s", FILTERED | {"FilterPolicyScope": "MessageBody"}),
+    ("subscription", "s", FILTERED | {"TopicArn": f"{TOPIC}-orders"}),
+    ("access list", "acl", {"Entries": [SHUT_OUT | {"RuleNumber": 32767}]}),
+    ("access list", "acl", {"Entries": [SHUT_OUT | {"PortRange": {"From": 22, "To": 22}}]}),
+    ("access list", "acl", {"Entries": [SHUT_OUT | {"CidrBlock": "198.51.100.0/24"}]}),
+    ("repository", "app", {"lifecycle": keeps(20)}),
     ("rule", "nightly", {"State": "ENABLED"}),
     (
         "replication group",

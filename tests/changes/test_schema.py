@@ -209,6 +209,39 @@ def test_a_sequence_that_gives_what_is_there_already_is_told(
 
 
 @pytest.mark.slow
+def test_values_that_were_lost_or_grew_and_rows_that_went_to_another_are_told(
+    owner: Any,
+    ops: Connection,
+    before: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    owner.execute("UPDATE listings SET source = 'etsy', price_cents = price_cents * 100")
+    owner.execute("UPDATE books SET publisher = NULL WHERE id % 2 = 0")
+    found = {f.check.split()[3]: f.seen for f in after(ops, before, monkeypatch).troubles}
+    assert "of.listings.source.ebay: was 100, now not set" in found["values"]
+    assert re.search("empty.books.publisher: was 0, now [45]", found["rows"])
+    assert "of.listings.price_cents in the middle: was " in found["columns"]
+
+
+@pytest.mark.slow
+def test_a_kind_of_rows_that_comes_no_more_while_others_do_is_told(
+    owner: Any, ops: Connection
+) -> None:
+    owner.execute(
+        "CREATE TABLE visits AS SELECT now() - n * interval '3 hours' AS at, kind "
+        "FROM generate_series(0, 200) n, unnest(ARRAY['web', 'phone']) kind"
+    )
+    assert not [f for f in changes.check_configuration(ops) if "silent" in f.check]
+    owner.execute("DELETE FROM visits WHERE kind = 'phone' AND at > now() - interval '5 hours'")
+    assert not [f for f in changes.check_configuration(ops) if "silent" in f.check], "a pause"
+    owner.execute("DELETE FROM visits WHERE kind = 'phone' AND at > now() - interval '9 hours'")
+    [found] = [f for f in changes.check_configuration(ops) if "silent" in f.check]
+    assert found.status == "warn"
+    assert found.seen.startswith("visits.kind phone: none after ")
+    assert "two were never more than 3 h apart" in found.seen
+
+
+@pytest.mark.slow
 def test_no_table_is_gone_that_a_login_s_search_path_leaves_out(
     owner: Any,
     ops: Connection,

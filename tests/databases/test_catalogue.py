@@ -109,6 +109,35 @@ def test_a_trigger_that_was_left_disabled_is_told(ops: Connection, schema: Any) 
     assert bad(ops)["triggers"].seen.startswith("probe.t: disabled: g")
 
 
+@pytest.mark.parametrize(
+    ("does", "seen"),
+    [
+        (
+            "CREATE RULE quiet AS ON INSERT TO probe.t DO INSTEAD NOTHING",
+            "rule quiet answers each INSERT into probe.t with nothing",
+        ),
+        (
+            "ALTER TABLE probe.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+            "see a row of probe.t",
+        ),
+        ("CREATE RULE kept AS ON DELETE TO probe.t DO INSTEAD NOTHING", ""),
+        ("CREATE RULE few AS ON INSERT TO probe.t WHERE NEW.a < 0 DO INSTEAD NOTHING", ""),
+        (
+            "ALTER TABLE probe.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+            "CREATE POLICY own ON probe.t USING (true)",
+            "",
+        ),
+    ],
+)
+def test_rows_that_are_swallowed_or_that_their_owner_cannot_see_are_critical(
+    ops: Connection, schema: Any, does: str, seen: str
+) -> None:
+    schema.execute(f"CREATE TABLE probe.t (a int); {does}")
+    found = bad(ops).get("settings")
+    assert (found is not None) == bool(seen)
+    assert found is None or (found.status == "critical" and seen in found.seen)
+
+
 def test_a_database_that_was_set_to_refuse_writes_is_critical(
     ops: Connection, owner: psycopg.Connection[Any]
 ) -> None:
@@ -122,17 +151,26 @@ def test_a_database_that_was_set_to_refuse_writes_is_critical(
     assert "writes are refused" in found.seen
 
 
-@pytest.mark.parametrize(("value", "seen"), [("5ms", True), ("900", True), ("30s", False)])
+@pytest.mark.parametrize(
+    ("setting", "value", "seen"),
+    [
+        ("statement_timeout", "5ms", True),
+        ("statement_timeout", "900", True),
+        ("statement_timeout", "30s", False),
+        ("lock_timeout", "1ms", True),
+        ("lock_timeout", "5s", False),
+    ],
+)
 def test_a_time_out_that_cancels_ordinary_statements_is_a_warning(
-    ops: Connection, owner: psycopg.Connection[Any], value: str, seen: bool
+    ops: Connection, owner: psycopg.Connection[Any], setting: str, value: str, seen: bool
 ) -> None:
     name = owner.info.dbname
-    owner.execute(f"ALTER DATABASE \"{name}\" SET statement_timeout = '{value}'".encode())
+    owner.execute(f"ALTER DATABASE \"{name}\" SET {setting} = '{value}'".encode())
     try:
         found = bad(ops).get("settings")
     finally:
-        owner.execute(f'ALTER DATABASE "{name}" RESET statement_timeout'.encode())
-    assert (found is not None and "statement_timeout" in found.seen) == seen
+        owner.execute(f'ALTER DATABASE "{name}" RESET {setting}'.encode())
+    assert (found is not None and setting in found.seen) == seen
 
 
 def test_a_table_that_its_owner_may_not_read_any_more_is_critical(

@@ -194,6 +194,36 @@ REFUSED = "WARN webhook 55{:04d} refused"
 
 
 @pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{{"level": "INFO", "message": "retrying bedrock, attempt {}"}}', True),
+        ("INFO circuit breaker OPEN for database {}", True),
+        ("using fallback model for {}", True),
+        ("INFO circuit breaker is closed {}", False),
+        ("INFO retry succeeded after {} ms", False),
+        ("INFO fallback not needed for {}", False),
+    ],
+)
+def test_what_warns_at_another_level_is_told_when_it_begins(
+    monkeypatch: pytest.MonkeyPatch, line: str, told: bool
+) -> None:
+    every = events(*map(line.format, range(40)))
+    begun = START + timedelta(hours=20)
+    every["time"] = pd.DatetimeIndex([begun + timedelta(minutes=at) for at in range(40)])
+    every["time"] = every["time"].astype("datetime64[us, UTC]")
+
+    def search(_: Any, __: str, ___: str, within: Window, limit: int = 0) -> Any:
+        found = every[(every["time"] >= within.start) & (every["time"] < within.end)]
+        found.attrs = events().attrs
+        return found
+
+    monkeypatch.setattr(logs, "search", search)
+    ops: Any = Ops()
+    found = judged.of_the_whole(ops, judged.read_lines(ops, "api", DAY), DAY)[1:]
+    assert ["it began: 40 lines" in f.seen for f in found] == [True] * told
+
+
+@pytest.mark.parametrize(
     ("usual", "new", "yesterday", "said"),
     [(0, 30, 0, 1), (0, 25, 0, 0), (600, 30, 0, 0), (60, 30, 0, 1), (0, 30, 30, 0)],
     ids=["they began", "few", "all day", "seldom before", "as on the day before"],

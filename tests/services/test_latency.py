@@ -151,3 +151,17 @@ def test_a_metric_that_nobody_sends_is_unknown(
         found = {f.check: f for f in latencies.check_latency(ops, "gateway")}
     assert found["the provider of gateway"].status == "unknown"
     assert "openai-latency" in found["the provider of gateway"].seen
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("timeout set to 30 s", False),
+        ('{"level": "INFO", "timeout": 30, "message": "starting"}', False),
+        ("upstream request timed out", True),
+        ("timeout: the model did not answer", True),
+        ("Timeout of 30 s exceeded", True),
+    ],
+)
+def test_a_time_out_that_is_a_setting_is_none_that_was_met(line: str, told: bool) -> None:
+    assert any(sign.fits(line) for sign in waits.SIGNS[:-1]) == told
