@@ -16,8 +16,11 @@ from opslib.core import cut
 from opslib.health import words
 
 RANK = {"ok": 0, "skipped": 0, "degraded": 1, "unclear": 2, "failed": 3}
-_OWN, _CODES, _PARTS, _WRAPS, _ABOUT, _SETTINGS, _SWITCHES = words.sets("names")
-_MOMENT = re.compile(r"(.*_)?(at|on|time|since|timestamp|date|ago|ms|seconds|count|total|uptime)")
+_OWN, _CODES, _PARTS, _WRAPS, _ABOUT, _SETTINGS, _SWITCHES, _WEIGHTS = words.sets("names")
+_FACT = re.compile(
+    r"(.*_)?(at|on|time|since|timestamp|date|ago|ms|seconds|count|total|uptime|id|name"
+    r"|version|commit|host|hostname|url|uri)"
+)
 _NAMES = ("name", "component", "component_id", "check", "check_id", "service", "id", "key")
 _LIKE_A_PART = re.compile(
     r"(.*_)?(db|databases?|postgres\w*|mysql|mongo\w*|sql\w*|rds|aurora|dynamo\w*|s3|bucket|storage"
@@ -28,8 +31,9 @@ _BREAKER = re.compile(r"circuit|breaker", re.IGNORECASE)
 _REASONS = ("reason", "error", "message", "msg", "detail", "details", "output", "exception")
 _LATENCY = re.compile(r"time_?ms|(?:latency|duration|response_time|elapsed)_?(ms|s|seconds)")
 _PROBED = re.compile(r"\[([+-])\]\s*(\S+)\s*(.*)")  # of Kubernetes
-_LINE = re.compile(r"([A-Za-z][\w ./-]{0,60}?)\s*[:=]\s+(\S.*)")
+_LINE = re.compile(r"([A-Za-z](?:(?! - )[\w ./-]){0,60}?)\s*[:=]\s+(\S.*)")
 _COLOUR = re.compile(r"background(?:-color)?\s*[:=]\s*[\"']?\s*(\w+)", re.IGNORECASE)  # of Rails
+_HEADING = re.compile(r"<(h[1-3])\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _SCRIPT = re.compile(r"<(script|style)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
 _UNSAID = re.compile(rf"{_SCRIPT.pattern}|<title\b.*?</title>|<[^>]*>", _SCRIPT.flags)
 _HOLDERS = _WRAPS | _PARTS | _OWN
@@ -96,7 +100,12 @@ def _lines(text: str) -> Any:
     """A page's colour, or its words; lines of `name: words` or `[+]name ok`; or a sentence."""
     if text.startswith("<"):
         colour = _COLOUR.search(_SCRIPT.sub("", text))
-        return " ".join(_UNSAID.sub(" ", text).split()) or (colour and colour[1])
+        page, *headings = (
+            " ".join(_UNSAID.sub(" ", of).split())
+            for of in (text, *(heading[2] for heading in _HEADING.finditer(text)))
+        )
+        told = [("status", of) for of in (page, *headings) if words.status(of)]
+        return Pairs(told) if told else page or (colour and colour[1])
     pairs = []
     for line in filter(None, map(str.strip, text.splitlines())):
         if probed := _PROBED.match(line):
@@ -164,8 +173,10 @@ def _object(pairs: Pairs, at: At, role: str) -> Iterator[Said]:
     deeper = list[Said]()
     for key, value in found["inner"]:
         deeper += _value(value, (*at, key), _role_of(words.snake(key), at, role, understood))
-    if not understood and not deeper and role != "told":
+    if not (own or deeper or role == "told"):
         parts += found["loose"]
+    if at and (unused := [said for said in own if said.status == "skipped"]):
+        own = unused
     if not (own or parts or deeper):
         told = pairs.first(("message", "msg", "detail"))
         if role == "part" or told:
@@ -177,6 +188,8 @@ def _object(pairs: Pairs, at: At, role: str) -> Iterator[Said]:
 
 def _role_of(name: str, at: At, role: str, understood: bool) -> str:
     """Of what an object holds, by its name and by what the object says of itself."""
+    if role == "facts":
+        return role
     if name in _PARTS:
         return "parts"
     if role == "parts" or (role == "data" and not understood and _LIKE_A_PART.fullmatch(name)):
@@ -192,13 +205,14 @@ def _member(key: str, value: Any, at: At, role: str) -> Iterator[tuple[str, Any]
     if _BREAKER.search("_".join((*at, key))) and words.is_word(breaker := f"circuit {value}"):
         value = breaker  # closed is well, and open is not
     if name in _OWN | _CODES and not holds:
-        if (status := words.status(value)) or name in _OWN:
+        code = isinstance(value, str) and re.fullmatch(r"[1-5]\d\d", value)
+        if (status := words.status(int(value) if code else value)) or name in _OWN:
             yield "own", _said(at, status or "unclear", value, key)
     elif role == "parts" and holds:
         yield "inner", (key, value)
     elif meant := words.meaning(name):
         yield from _named(meant, name, key, value, at)
-    elif name in _ABOUT or _MOMENT.fullmatch(name) or words.of_the_past(name):
+    elif name in _ABOUT or _FACT.fullmatch(name) or words.of_the_past(name):
         return
     elif holds or (isinstance(value, str) and value[:1] in ("{", "[")):
         yield "inner", (key, value)
@@ -209,9 +223,10 @@ def _member(key: str, value: Any, at: At, role: str) -> Iterator[tuple[str, Any]
     elif value in (0, 1) and _LIKE_A_PART.fullmatch(name) and not isinstance(value, bool):
         yield "part" if value else "loose", _said((*at, key), "ok" if value else "unclear", value)
     elif isinstance(value, (str, bool)) or value is None:
-        like = role in ("data", "told") and _LIKE_A_PART.fullmatch(name) is not None
+        like = role != "facts" and (name in _PARTS or _LIKE_A_PART.fullmatch(name) is not None)
         status = words.status(value, like) if like or isinstance(value, str) else ""
-        known = words.is_data(value) or _LIKE_A_PART.fullmatch(words.snake(str(value)))
+        made = words.snake(str(value))  # `cache: redis`, and not `celery: no workers`
+        known = words.is_data(value) or (_LIKE_A_PART.fullmatch(made) and not words.denies(made))
         if status or not (known or role == "facts" or name in _SETTINGS):
             said = _said((*at, key), status or "unclear", value)
             yield "part" if status or like else "loose", said
@@ -232,7 +247,11 @@ def _named(
     for said in found:
         yield "part", replace(said, status=status) if said.status == "unclear" else said
     if status and not found:
-        yield "part" if meant.of else "own", _said((*at, meant.of), status, value, key)
+        weighs = name in _WEIGHTS and isinstance(value, bool)
+        yield (
+            "part" if meant.of else "loose" if weighs else "own",
+            _said((*at, meant.of), status, value, key),
+        )
 
 
 def _said(at: At, status: str, value: Any, key: str = "") -> Said:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from opslib.core import beside
+from opslib.core.reads.log_texts import trouble
 
 _TABLE = beside(__file__, "words")
 _STATUS: dict[str, str] = {
@@ -22,9 +23,10 @@ def sets(part: str) -> Iterable[set[str]]:
 
 _NOT, _ALONE, _BEFORE, _AFTER, _HISTORY, _NOUNS, _SWITCHES, _VALUES, _COUNTED = sets("particles")
 _DATA = re.compile(
-    r"[\W\d]+|[\d.:]+ ?[a-z%]{1,7}|.*\d+\.\d+.*|[\d-]+T[\d:.]+\S*|\w+://\S+|[0-9a-f-]{7,}|\w+/\w+"
+    r"[\W\d]+|[\d.:]+ ?[a-z%]{1,7}|(?:\w+ ){0,2}\D?\w*[^\d.]?\d+(?:\.\d+){1,2}(?![.\d]).*"
+    r"|[\d-]+T[\d:.]+\S*|\w+://\S+|[0-9a-f-]{7,}|\w+/\w+|[\w-]+(?:\.[\w-]+)+(?::\d+)?"
 )
-_SENTENCE = 12  # words, at most
+_SENTENCE = 20  # words, at most
 
 
 class Meaning(NamedTuple):
@@ -51,6 +53,11 @@ def is_data(value: Any) -> bool:
     return isinstance(value, str) and _DATA.fullmatch(value.strip()) is not None
 
 
+def denies(name: str) -> bool:
+    """Does it begin with a no?"""
+    return name.split("_")[0] in _NOT
+
+
 def status(value: Any, sentence: bool = True) -> str:
     """ok, skipped, degraded or failed; nothing when it is not understood.
 
@@ -67,16 +74,21 @@ def status(value: Any, sentence: bool = True) -> str:
     first = re.split(r"[:(]| [-–] ", value, maxsplit=1)[0]  # "error: connection refused"
     if (told := _STATUS.get(snake(first), "")) not in ("", "ok"):
         return told
-    said = re.findall(r"[a-z0-9]+", value.lower())
-    return _of_sentence(said) if sentence and len(said) <= _SENTENCE else ""
+    if not sentence:
+        return ""
+    told = _of_sentence(value) or _of_sentence(first)
+    return "failed" if told in ("", "ok") and trouble(value) else told
 
 
-def _of_sentence(said: list[str]) -> str:
+def _of_sentence(text: str) -> str:
     """The worst word of it. It is well when it begins or ends so."""
+    said = re.findall(r"[a-z0-9]+", text.lower())
+    if len(said) > _SENTENCE:
+        return ""
     found = dict[int, str]()
     for place, word in enumerate(said):
         pair = "_".join(said[place - 1 : place + 1])
-        told = _STATUS.get(pair) or _STATUS.get(word)
+        told = _STATUS.get(pair, _STATUS.get(word))
         if told and word not in _ALONE:
             negated = _NOT.intersection(said[max(0, place - 2) : place])
             found[place] = _TURNED.get(told, told) if negated else told

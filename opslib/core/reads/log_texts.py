@@ -53,7 +53,8 @@ _TROUBLE_SAID = re.compile(
     r"|\berr(?:or)?=(?!\W*(?:$|\s)|0\b|nil\b|null\b|none\b|false\b)"
     r"|(?<![/\w.-])[A-Za-z_][\w.:]*(?:Error|Exception|(?-i:Fault))\b(?![\w/]|\.\w)"
     r"|exited before completing|terminate called|exec user process|: command not found"
-    r"|: no such file or directory"
+    r"|: no such file or directory|no such host"
+    r"|\b(?-i:E(?:CONN(?:REFUSED|RESET|ABORTED)|TIMEDOUT|HOSTUNREACH|PIPE|NOTFOUND|AI_AGAIN))\b"
     r"|\*\* \(\w+|panicked at|OutOfMemory|Traceback \(most|npm ERR!",
     re.I,
 )
