@@ -49,6 +49,8 @@ _LETTER = re.compile(
     r"\[([DIWEFC]) \d[^\]]*\]|([DIWEFA]), \[[^\]]*\]\s+(?:[A-Z]+ --)?"
     r"|\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+\d+\s+\d+ ([VDIWEFA]) "  # of Android
     r"|\S+ ([DIWE])! "  # of Telegraf
+    # of Python's warnings, Node's and npm's
+    r"|(?:\S+:\d+: |\(node:\d+\) (?:\[\w+\] )?)(?!Unhandled)\w*(W)arning: |npm ([Ww])(?:ARN|arn) "
     r"|([IWEF])\d{4} \d\d:\d\d:\d\d\S*|([VDIWEFA])/(?=\w+[(:])"
 )
 _PAIR = re.compile(  # of logfmt; others of its pairs stand beside it
@@ -186,7 +188,8 @@ def _is_ill(level: str, answered: bool) -> bool:
 def _of_platform(fields: Json) -> Said:
     status = str(fields.get("recordstatus") or "success")
     parts = (fields["type"], status, fields.get("recorderrortype"), fields.get("record"))
-    ill = status != "success" or fields["type"] == "platform.fault"
+    ill = status != "success" or fields["type"] in ("platform.fault", "platform.logsDropped")
+    ill = ill or "recorderrortype" in fields
     return Said("", " ".join(str(part) for part in parts if part), ill)
 
 
@@ -267,7 +270,7 @@ def _level(head: str) -> tuple[str, str] | None:
     """The level of a line of text by its place, and what comes after it."""
     if letter := _LETTER.match(head):
         name = next(filter(None, letter.groups()))
-        return _LETTERS[name], head[letter.end() :].lstrip(" :")
+        return _LETTERS[name.upper()], head[letter.end() :].lstrip(" :")
     if pair := _PAIR.search(head):
         level = _named(next(filter(None, pair.groups())))
         text = re.search(r"\b(?:msg|message)=(?:\"((?:[^\"\\]|\\.)*)\"|(\S+))", head)
@@ -284,7 +287,8 @@ def _level(head: str) -> tuple[str, str] | None:
             hit = None
         after = head[token.start() + hit.end() :] if hit else ""
         bare = hit is not None and hit.group() == word
-        if hit and not (bare and ((words and not timed) or log_texts.NOUN.match(after))):
+        noun = not apart and log_texts.NOUN.match(after)
+        if hit and not (bare and ((words and not timed) or noun)):
             return hit[1].upper(), after.lstrip(" \t:|)]>-.,")
         timed = timed or _TIME.search(word) is not None
         if _PLAIN.fullmatch(word) and not (word.isupper() or _DATE.fullmatch(word)):
