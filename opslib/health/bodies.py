@@ -14,21 +14,30 @@ from typing import Any
 
 from opslib.core import cut
 from opslib.health import words
+from opslib.health.words import RANK
 
-RANK = {"ok": 0, "skipped": 0, "degraded": 1, "unclear": 2, "failed": 3}
-_OWN, _CODES, _PARTS, _WRAPS, _ABOUT, _SETTINGS, _SWITCHES, _WEIGHTS = words.sets("names")
+(
+    _OWN,
+    _CODES,
+    _PARTS,
+    _WRAPS,
+    _ABOUT,
+    _SETTINGS,
+    _SWITCHES,
+    _WEIGHTS,
+    _CALLED,
+    REASONS,
+) = words.sets("names")
 _FACT = re.compile(
     r"(.*_)?(at|on|time|since|timestamp|date|ago|ms|seconds|count|total|uptime|id|name"
     r"|version|commit|host|hostname|url|uri)"
 )
-_NAMES = ("name", "component", "component_id", "check", "check_id", "service", "id", "key")
-_LIKE_A_PART = re.compile(
-    r"(.*_)?(db|databases?|postgres\w*|mysql|mongo\w*|sql\w*|rds|aurora|dynamo\w*|s3|bucket|storage"
-    r"|disk|redis|valkey|cache|memcached?|kafka|rabbit\w*|sqs|sns|queue|broker|celery|workers?"
+_LIKE_A_PART = re.compile(  # and not `no_workers`
+    r"(?!no_)(.*_)?(db|databases?|postgres\w*|mysql|mongo\w*|sql\w*|rds|aurora|dynamo\w*|s3"
+    r"|bucket|storage|disk|redis|valkey|cache|memcached?|kafka|rabbit\w*|sqs|sns|queue|broker|celery|workers?"
     r"|elastic\w*|opensearch|search|cognito|auth|ldap|smtp|mail|bedrock)"
 )
 _BREAKER = re.compile(r"circuit|breaker", re.IGNORECASE)
-_REASONS = ("reason", "error", "message", "msg", "detail", "details", "output", "exception")
 _LATENCY = re.compile(r"time_?ms|(?:latency|duration|response_time|elapsed)_?(ms|s|seconds)")
 _PROBED = re.compile(r"\[([+-])\]\s*(\S+)\s*(.*)")  # of Kubernetes
 _LINE = re.compile(r"([A-Za-z](?:(?! - )[\w ./-]){0,60}?)\s*[:=]\s+(\S.*)")
@@ -90,10 +99,10 @@ def read(text: str) -> list[Said]:
     return list(found.values())
 
 
-def worst(found: Iterable[Said]) -> list[Said]:
+def worst(found: list[Said]) -> list[Said]:
     """Those that are worst, where that is not well."""
-    ill = [said for said in found if RANK[said.status]]
-    return [said for said in ill if RANK[said.status] == max(RANK[each.status] for each in ill)]
+    rank = max((RANK[said.status] for said in found), default=0)
+    return [said for said in found if rank and RANK[said.status] == rank]
 
 
 def _lines(text: str) -> Any:
@@ -147,7 +156,7 @@ def _items(values: list[Any], at: At, role: str) -> Iterator[Said]:
     several = len(values) > 1
     for place, item in enumerate(values, 1):
         if isinstance(item, Pairs):
-            name = item.first(_NAMES) if several or role != "part" else None
+            name = item.first(_CALLED) if several or role != "part" else None
             name = str(name) if isinstance(name, (str, int)) else f"#{place}" if several else ""
             yield from _value(item, (*at, name), "part" if role == "parts" else role)
         elif isinstance(item, list):
@@ -205,8 +214,7 @@ def _member(key: str, value: Any, at: At, role: str) -> Iterator[tuple[str, Any]
     if _BREAKER.search("_".join((*at, key))) and words.is_word(breaker := f"circuit {value}"):
         value = breaker  # closed is well, and open is not
     if name in _OWN | _CODES and not holds:
-        code = isinstance(value, str) and re.fullmatch(r"[1-5]\d\d", value)
-        if (status := words.status(int(value) if code else value)) or name in _OWN:
+        if (status := words.status(value)) or name in _OWN:
             yield "own", _said(at, status or "unclear", value, key)
     elif role == "parts" and holds:
         yield "inner", (key, value)
@@ -225,8 +233,7 @@ def _member(key: str, value: Any, at: At, role: str) -> Iterator[tuple[str, Any]
     elif isinstance(value, (str, bool)) or value is None:
         like = role != "facts" and (name in _PARTS or _LIKE_A_PART.fullmatch(name) is not None)
         status = words.status(value, like) if like or isinstance(value, str) else ""
-        made = words.snake(str(value))  # `cache: redis`, and not `celery: no workers`
-        known = words.is_data(value) or (_LIKE_A_PART.fullmatch(made) and not words.denies(made))
+        known = words.is_data(value) or _LIKE_A_PART.fullmatch(words.snake(str(value)))
         if status or not (known or role == "facts" or name in _SETTINGS):
             said = _said((*at, key), status or "unclear", value)
             yield "part" if status or like else "loose", said
@@ -268,7 +275,7 @@ def _said(at: At, status: str, value: Any, key: str = "") -> Said:
 
 
 def _reason(pairs: Pairs) -> str:
-    told = pairs.first(_REASONS)
+    told = pairs.first(REASONS)
     if isinstance(told, (Pairs, list)):
         return ""
     return cut(str(told or ""), 200)

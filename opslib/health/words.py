@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, KeysView
 from typing import Any, NamedTuple
 
 from opslib.core import beside
 from opslib.core.reads.log_texts import trouble
 
 _TABLE = beside(__file__, "words")
+RANK, FINDING, SAYS, _TURNED = _TABLE["statuses"].values()
 _STATUS: dict[str, str] = {
     word: status for status, words in _TABLE["values"].items() for word in words.split()
 }
-_TURNED = {"ok": "failed", "failed": "ok", "degraded": "ok"}
 
 
-def sets(part: str) -> Iterable[set[str]]:
-    """The words of each kind of a part of words.yaml, in its order."""
-    return (set(words.split()) for words in _TABLE[part].values())
+def sets(part: str) -> Iterable[KeysView[str]]:
+    """The words of each kind of a part of words.yaml, both in its order."""
+    return (dict.fromkeys(words.split()).keys() for words in _TABLE[part].values())
 
 
 _NOT, _ALONE, _BEFORE, _AFTER, _HISTORY, _NOUNS, _SWITCHES, _VALUES, _COUNTED = sets("particles")
@@ -53,11 +53,6 @@ def is_data(value: Any) -> bool:
     return isinstance(value, str) and _DATA.fullmatch(value.strip()) is not None
 
 
-def denies(name: str) -> bool:
-    """Does it begin with a no?"""
-    return name.split("_")[0] in _NOT
-
-
 def status(value: Any, sentence: bool = True) -> str:
     """ok, skipped, degraded or failed; nothing when it is not understood.
 
@@ -90,7 +85,7 @@ def _of_sentence(text: str) -> str:
         pair = "_".join(said[place - 1 : place + 1])
         told = _STATUS.get(pair, _STATUS.get(word))
         if told and word not in _ALONE:
-            negated = _NOT.intersection(said[max(0, place - 2) : place])
+            negated = _NOT & set(said[max(0, place - 2) : place])
             found[place] = _TURNED.get(told, told) if negated else told
             if negated and found[place] == "ok":
                 found[0] = found.get(0, "ok")

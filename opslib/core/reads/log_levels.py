@@ -188,8 +188,8 @@ def _is_ill(level: str, answered: bool) -> bool:
 def _of_platform(fields: Json) -> Said:
     status = str(fields.get("recordstatus") or "success")
     parts = (fields["type"], status, fields.get("recorderrortype"), fields.get("record"))
-    ill = status != "success" or fields["type"] in ("platform.fault", "platform.logsDropped")
-    ill = ill or "recorderrortype" in fields
+    ill = status != "success" or "recorderrortype" in fields
+    ill = ill or fields["type"] in ("platform.fault", "platform.logsDropped")
     return Said("", " ".join(str(part) for part in parts if part), ill)
 
 
@@ -225,7 +225,7 @@ def _numbered(fields: Json) -> str:
         if (number := _number(fields.get(key))) > 0:
             return "ERROR" if number >= ill else "INFO"
     number = _number(fields.get("priority"))
-    return "" if not 0 <= number <= 7 else "ERROR" if number <= 3 else "INFO"
+    return _named(number) if 0 <= number <= 7 else ""
 
 
 def _is_there(value: Any) -> bool:
@@ -250,7 +250,7 @@ def _of_text(message: str) -> Said:
     elif not level and head.startswith("Traceback"):
         text = raised(plain)
     if not level and priority:
-        level = "ERROR" if int(priority[1]) % 8 <= 3 else "INFO"
+        level = _named(int(priority[1]) % 8)
     answered = log_texts.ANSWERED.search(plain[:2000]) is not None
     if level:
         none = re.search(r"\w", text) and _NONE.fullmatch(text)
