@@ -28,23 +28,18 @@ from opslib.health.words import RANK
     _CALLED,
     REASONS,
 ) = words.sets("names")
-_FACT = re.compile(
-    r"(.*_)?(at|on|time|since|timestamp|date|ago|ms|seconds|count|total|uptime|id|name"
-    r"|version|commit|host|hostname|url|uri)"
-)
-_LIKE_A_PART = re.compile(  # and not `no_workers`
-    r"(?!no_)(.*_)?(db|databases?|postgres\w*|mysql|mongo\w*|sql\w*|rds|aurora|dynamo\w*|s3"
-    r"|bucket|storage|disk|redis|valkey|cache|memcached?|kafka|rabbit\w*|sqs|sns|queue|broker|celery|workers?"
-    r"|elastic\w*|opensearch|search|cognito|auth|ldap|smtp|mail|bedrock)"
-)
-_BREAKER = re.compile(r"circuit|breaker", re.IGNORECASE)
-_LATENCY = re.compile(r"time_?ms|(?:latency|duration|response_time|elapsed)_?(ms|s|seconds)")
-_PROBED = re.compile(r"\[([+-])\]\s*(\S+)\s*(.*)")  # of Kubernetes
-_LINE = re.compile(r"([A-Za-z](?:(?! - )[\w ./-]){0,60}?)\s*[:=]\s+(\S.*)")
-_COLOUR = re.compile(r"background(?:-color)?\s*[:=]\s*[\"']?\s*(\w+)", re.IGNORECASE)  # of Rails
-_HEADING = re.compile(r"<(h[1-3])\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
-_SCRIPT = re.compile(r"<(script|style)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
-_UNSAID = re.compile(rf"{_SCRIPT.pattern}|<title\b.*?</title>|<[^>]*>", _SCRIPT.flags)
+(
+    _FACT,
+    _LIKE_A_PART,
+    _BREAKER,
+    _LATENCY,
+    _PROBED,
+    _LINE,
+    _COLOUR,
+    _HEADING,
+    _SCRIPT,
+    _UNSAID,
+) = map(re.compile, words.TABLE["shapes"].values())
 _HOLDERS = _WRAPS | _PARTS | _OWN
 _DEEPEST = 12
 

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 from opslib.core import beside
 from opslib.core.reads.log_texts import trouble
 
-_TABLE = beside(__file__, "words")
-RANK, FINDING, SAYS, _TURNED = _TABLE["statuses"].values()
+TABLE = beside(__file__, "words")
+RANK, FINDING, SAYS, _TURNED = TABLE["statuses"].values()
 _STATUS: dict[str, str] = {
-    word: status for status, words in _TABLE["values"].items() for word in words.split()
+    word: status for status, words in TABLE["values"].items() for word in words.split()
 }
 
 
 def sets(part: str) -> Iterable[KeysView[str]]:
     """The words of each kind of a part of words.yaml, both in its order."""
-    return (dict.fromkeys(words.split()).keys() for words in _TABLE[part].values())
+    return (dict.fromkeys(words.split()).keys() for words in TABLE[part].values())
 
 
 _NOT, _ALONE, _BEFORE, _AFTER, _HISTORY, _NOUNS, _SWITCHES, _VALUES, _COUNTED = sets("particles")
