@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from opslib.core.reads import log_texts
+from opslib.core.strict_yaml import beside
 from opslib.core.tables import Json
 from opslib.core.text import decoded
 
@@ -42,54 +43,34 @@ _LETTERS = {pair[0]: pair[2:] for pair in _names(_LETTERED)}
 _PROSE = _names("ALERT|FAILURE|FINE|CONFIG|NOTICE|NOTE|LOG|HTTP|DEFAULT|SUCCESS")
 _NAMES = "|".join(sorted(_LEVELS, key=len, reverse=True))
 
-_COLOUR = re.compile(r"\x1b\[[\d;]*m")
-_PRIORITY = re.compile(r"<(\d{1,3})>1? ?")  # of syslog
-_CRI = re.compile(r"\S+ std(?:out|err) [FP] ")  # how a container's line is kept by Kubernetes
-_LETTER = re.compile(
-    r"\[([DIWEFC]) \d[^\]]*\]|([DIWEFA]), \[[^\]]*\]\s+(?:[A-Z]+ --)?"
-    r"|\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+\d+\s+\d+ ([VDIWEFA]) "  # of Android
-    r"|\S+ ([DIWE])! "  # of Telegraf
-    # of Python's warnings, Node's and npm's
-    r"|(?:\S+:\d+: |\(node:\d+\) (?:\[\w+\] )?)(?!Unhandled)\w*(W)arning: |npm ([Ww])(?:ARN|arn) "
-    r"|([IWEF])\d{4} \d\d:\d\d:\d\d\S*|([VDIWEFA])/(?=\w+[(:])"
-)
+(
+    _COLOUR,
+    _PRIORITY,
+    _CRI,
+    _LETTER,
+    _BESIDE,
+    _WORD,
+    _PADDED,
+    _NO_LETTERS,
+    _PLAIN,
+    _DATE,
+    _TIME,
+    _NONE,
+    _LEADING,
+    PLATFORM,
+    _PLATFORM_ILL,
+    STATUS,
+) = map(re.compile, beside(__file__, "log_levels").values())
 _PAIR = re.compile(  # of logfmt; others of its pairs stand beside it
     rf"(?:^|\s)(?:log\.)?(?:level|lvl|sev|severity)=\"?({_NAMES}|\d+)\b(?=.*\s\w+=)"
     rf"|\b\w+=.*\s(?:log\.)?(?:level|lvl|sev|severity)=\"?({_NAMES}|\d+)\b"
     rf"|[\"'](?:level|severity|levelname)[\"']\s*:\s*[\"']?({_NAMES}|\d+)\b",
     re.I,
 )
-_BESIDE = re.compile(  # an access that was answered; what PostgreSQL writes beside an error
-    r"HTTP/\d(?:\.\d)?\"?\s+[1-4]\d\d\b|[:\] ](?:STATEMENT|DETAIL|HINT|CONTEXT|QUERY):  "
-)
-_WORD = re.compile(r"\S+")
-_PADDED = re.compile(r"\[ *(\w+) *\]")
-_NO_LETTERS = re.compile(r"[^a-z@]+")
 _CAPITALS = re.compile(rf"(?<![\w-])({_NAMES})(?![\w.%-]|\s+=)")
 _SET_APART = re.compile(rf"(?:^|[\[(<|:])({_NAMES})(?:[\])>|]|:$)", re.I)
 _AFTER_TIME = re.compile(rf"({_NAMES})", re.I)
-_PLAIN = re.compile(r"[A-Za-z]+[,;.!]?")
-_DATE = re.compile(
-    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun"
-    r"|[ap]m|utc|gmt|cest|cet|[ecmp][ds]t)[a-z]*,?",
-    re.I,
-)
-_TIME = re.compile(r"\d\d?:\d\d|\d{4}-\d\d-\d\d")
-_NONE = re.compile(r"\W*(?:0+(?:\.0+)?%?|none|null|nil|no|false|ok|n/a|)\W*", re.I)
-_LEADING = re.compile(  # Lambda's own, then any time
-    r"^\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d[\d:.,]*(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?"
-    r"(?:\s+[0-9a-f]{8}-[0-9a-f-]{27}(?=\s))?[\s:|-]*"
-)
 
-PLATFORM = re.compile(
-    r"(?:START|END|REPORT) RequestId: |(?:INIT|RESTORE)_(?:START|REPORT|RUNTIME)\b|XRAY TraceId: "
-    r"|(?:EXTENSION|TELEMETRY|LOGS)\s+Name: "
-)
-_PLATFORM_ILL = re.compile(
-    r"(?:Status|State):\s*(?!success|ready|subscribed|registered|already)\w+"
-    r"|Error Type:\s*\w[\w.]*",
-    re.I,
-)
 TEXTS = _names(
     "message|msg|@message|error|errorMessage|event|exception|MESSAGE|@m|@mt|short_message|"
     "RenderedMessage|Message|body|Body|text|log"
@@ -98,7 +79,6 @@ _LEVEL_KEYS = _names(
     "level|levelname|loglevel|lvl|severity|severitytext|severitylabel|severityname|sev|@level|@l"
 )
 _STATES = _names("status|outcome|result|state|type")
-STATUS = re.compile("(?:status|statuscode|responsecode)$")
 _ERROR_KEYS = _names(
     "error|err|exception|errormessage|errortype|stack|stacktrace|exc|excinfo|traceback|panic|@x"
 )
