@@ -104,12 +104,9 @@ def _lines(text: str) -> Any:
     """A page's colour, or its words; lines of `name: words` or `[+]name ok`; or a sentence."""
     if text.startswith("<"):
         colour = _COLOUR.search(_SCRIPT.sub("", text))
-        page, *headings = (
-            " ".join(_UNSAID.sub(" ", of).split())
-            for of in (text, *(heading[2] for heading in _HEADING.finditer(text)))
-        )
-        told = [("status", of) for of in (page, *headings) if words.status(of)]
-        return Pairs(told) if told else page or (colour and colour[1])
+        page = [" ".join(_UNSAID.sub(" ", of).split()) for of in (text, *_HEADING.findall(text))]
+        told = [("status", of) for of in page if words.status(of)]
+        return Pairs(told) if told else page[0] or (colour and colour[1])
     pairs = []
     for line in filter(None, map(str.strip, text.splitlines())):
         if probed := _PROBED.match(line):
@@ -271,9 +268,7 @@ def _said(at: At, status: str, value: Any, key: str = "") -> Said:
 
 def _reason(pairs: Pairs) -> str:
     told = pairs.first(REASONS)
-    if isinstance(told, (Pairs, list)):
-        return ""
-    return cut(str(told or ""), 200)
+    return "" if isinstance(told, (Pairs, list)) else cut(str(told or ""), 200)
 
 
 def _latency(pairs: Pairs) -> float | None:

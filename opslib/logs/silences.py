@@ -55,9 +55,9 @@ def ran(ops: Connection, names: list[str], within: Window) -> dict[str, float] |
         points = functions.read_points(ops, names, within)
     except OpsError:
         return None
-    inside = points["time"].between(within.start, within.end)
-    counted = points[inside & (points["metric"] == "Invocations") & (points["value"] > 0)]
-    return dict(counted.groupby("function")["value"].sum())
+    points = points[points["time"].between(within.start, within.end) & (points["value"] > 0)]
+    ran = points[points["metric"] == "Invocations"]
+    return dict(ran.groupby("function")["value"].sum())
 
 
 def _wrote_before(ops: Connection, name: str, within: Window) -> str:

@@ -27,18 +27,21 @@ def _names(listed: str) -> tuple[str, ...]:
     return tuple(listed.split("|"))
 
 
-_ILL_NAMES = (
+_ILL = _names(
     "EMERG|EMERGENCY|ALERT|CRIT|CRITICAL|FATAL|FATA|FTL|PANIC|PANI|DPANIC|SEVERE|ERR|ERROR|ERRO"
     "|EROR|FAIL|FAILURE"
 )
-_WELL_NAMES = (
-    "WARN|WARNING|WRN|TRACE|TRAC|TRC|TRCE|VERBOSE|VRB|DEBUG|DEBU|DBG|DBUG|FINE|FINER|FINEST|CONFIG"
-    "|INFO|INF|INFORMATION|INFORMATIONAL|NOTICE|NOTE|LOG|HTTP|SILLY|DEFAULT|SUCCESS"
+_LEVELS = (
+    *_ILL,
+    *_names(
+        "WARN|WARNING|WRN|TRACE|TRAC|TRC|TRCE|VERBOSE|VRB|DEBUG|DEBU|DBG|DBUG|FINE|FINER|FINEST|CONFIG"
+        "|INFO|INF|INFORMATION|INFORMATIONAL|NOTICE|NOTE|LOG|HTTP|SILLY|DEFAULT|SUCCESS"
+    ),
 )
-_ILL = _names(_ILL_NAMES)
-_LEVELS = (*_ILL, *_names(_WELL_NAMES))
-_LETTERED = "E=ERROR|F=FATAL|C=CRITICAL|A=FATAL|W=WARN|I=INFO|D=DEBUG|V=DEBUG|T=TRACE"
-_LETTERS = {pair[0]: pair[2:] for pair in _names(_LETTERED)}
+_LETTERS = {
+    pair[0]: pair[2:]
+    for pair in _names("E=ERROR|F=FATAL|C=CRITICAL|A=FATAL|W=WARN|I=INFO|D=DEBUG|V=DEBUG|T=TRACE")
+}
 # Words of prose too: a level only where brackets, or capitals, set them apart.
 _PROSE = _names("ALERT|FAILURE|FINE|CONFIG|NOTICE|NOTE|LOG|HTTP|DEFAULT|SUCCESS")
 _NAMES = "|".join(sorted(_LEVELS, key=len, reverse=True))
@@ -82,7 +85,7 @@ _STATES = _names("status|outcome|result|state|type")
 _ERROR_KEYS = _names(
     "error|err|exception|errormessage|errortype|stack|stacktrace|exc|excinfo|traceback|panic|@x"
 )
-_FAILED = {"error", "failed", "failure", "fatal", "timeout", "critical", "aborted", "crashed"}
+_FAILED = _names("error|failed|failure|fatal|timeout|critical|aborted|crashed")
 
 
 class Said(NamedTuple):

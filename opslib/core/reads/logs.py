@@ -263,7 +263,7 @@ _TIMES = re.compile(r"@timestamp|@ingestionTime|(?:bin|datefloor|dateceil)\([^()
 _OF_TIMES = re.compile(
     rf"(?:{_TIMES.pattern}|(?:min|max|earliest|latest)\(@timestamp\))\s+as\s+(\w+)", re.I
 )
-_SHOWN = re.compile(r"(?:^|\|)\s*(fields|display|stats)\s([^|#]+)", re.I)
+_SHOWN = re.compile(r"(?:^|\|)\s*(?:(fields)|display|stats)\s([^|#]+)", re.I)
 _COLUMN = re.compile(r"(?:^|\bas\s)\s*`?([@\w.]+)`?\s*$", re.I)
 # A number that is shown as it was written: no zeros before it, no more digits than are exact. What
 # is larger than that Insights writes as Java does.
@@ -273,10 +273,10 @@ _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.(?:0|\d{0,14}[1-9]))?|-?\d\.\d{
 def _asked(text: str) -> list[str]:
     """The columns that a query shows by a name."""
     shown: list[str] = []
-    for command, names in _SHOWN.findall(text):
+    for more, names in _SHOWN.findall(text):
         listed = re.split(r",(?![^()]*\))|\sby\s", names)
         named = [hit[1] for each in listed if (hit := _COLUMN.search(each))]
-        shown = [*shown, *named] if command.lower() == "fields" else named
+        shown = shown * bool(more) + named
     return shown
 
 
@@ -290,7 +290,7 @@ def _typed(results: Sequence[Iterable[dict[str, str]]], text: str) -> Frame:
     ]
     found = pd.DataFrame(rows).drop(columns="@ptr", errors="ignore")
     if rows:  # Insights leaves out what no row has
-        found = found.reindex(columns=list(dict.fromkeys([*found, *_asked(text)])))
+        found = found.reindex(columns=[*dict.fromkeys((*found, *_asked(text)))])
     times = _OF_TIMES.findall(text)
     for name in found:
         values = found[name].dropna()
