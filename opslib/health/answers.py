@@ -10,7 +10,7 @@ from opslib.core.checks.signs import signs
 from opslib.core.connections.http import Response
 from opslib.health.bodies import REASONS
 
-_MOMENTS = "timestamp time checked_at".split()  # when it was asked, which one knows
+_MOMENTS = {"timestamp", "time", "checked_at"}  # when it was asked, which one knows
 _HEADLINE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 _SILENT, _GONE, *_DEPENDENCIES = signs(beside(__file__, "answers"))
 

@@ -56,8 +56,7 @@ def ran(ops: Connection, names: list[str], within: Window) -> dict[str, float] |
     except OpsError:
         return None
     points = points[points["time"].between(within.start, within.end) & (points["value"] > 0)]
-    ran = points[points["metric"] == "Invocations"]
-    return dict(ran.groupby("function")["value"].sum())
+    return dict(points[points["metric"] == "Invocations"].groupby("function")["value"].sum())
 
 
 def _wrote_before(ops: Connection, name: str, within: Window) -> str:

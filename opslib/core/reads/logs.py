@@ -1,6 +1,4 @@
-"""Logs.
-
-Searched over a window to its end, followed, queried, and errors grouped by what they have in
+"""Logs, searched over a window to its end, followed, queried, and errors grouped by what they have in
 common.
 """
 
@@ -275,8 +273,7 @@ def _asked(text: str) -> list[str]:
     shown: list[str] = []
     for more, names in _SHOWN.findall(text):
         listed = re.split(r",(?![^()]*\))|\sby\s", names)
-        named = [hit[1] for each in listed if (hit := _COLUMN.search(each))]
-        shown = shown * bool(more) + named
+        shown = shown * bool(more) + [hit[1] for hit in map(_COLUMN.search, listed) if hit]
     return shown
 
 
