@@ -1,5 +1,5 @@
-"""Logs, searched over a window to its end, followed, queried, and errors grouped by what they have in
-common.
+"""Logs, searched over a window to its end, followed, queried, and errors grouped by what
+they have in common.
 """
 
 from __future__ import annotations
