@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from opslib.core import beside, cut, sign_of
 from opslib.core.checks.signs import signs
 from opslib.core.connections.http import Response
+from opslib.health.bodies import REASONS
 
 _MOMENTS = {"timestamp", "time", "checked_at"}  # when it was asked, which one knows
-_REASONS = ("reason", "error", "message", "detail", "details", "output")
 _HEADLINE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 _SILENT, _GONE, *_DEPENDENCIES = signs(beside(__file__, "answers"))
 
@@ -30,7 +30,7 @@ def in_a_line(answer: Response) -> str:
     text, body = answer.text, answer.body
     if isinstance(body, Mapping):
         plain = [key for key, value in body.items() if isinstance(value, (str, int, float))]
-        told = sorted(plain, key=lambda key: key.lower() not in _REASONS)
+        told = sorted(plain, key=lambda key: key.lower() not in REASONS)
         text = ", ".join(f"{key} {body[key]}" for key in told if key.lower() not in _MOMENTS)
         text = text or ", ".join(map(str, body))
     elif is_html(answer) and (title := _HEADLINE.search(text)):

@@ -14,24 +14,32 @@ from typing import Any
 
 from opslib.core import cut
 from opslib.health import words
+from opslib.health.words import RANK
 
-RANK = {"ok": 0, "skipped": 0, "degraded": 1, "unclear": 2, "failed": 3}
-_OWN, _CODES, _PARTS, _WRAPS, _ABOUT, _SETTINGS, _SWITCHES = words.sets("names")
-_MOMENT = re.compile(r"(.*_)?(at|on|time|since|timestamp|date|ago|ms|seconds|count|total|uptime)")
-_NAMES = ("name", "component", "component_id", "check", "check_id", "service", "id", "key")
-_LIKE_A_PART = re.compile(
-    r"(.*_)?(db|databases?|postgres\w*|mysql|mongo\w*|sql\w*|rds|aurora|dynamo\w*|s3|bucket|storage"
-    r"|disk|redis|valkey|cache|memcached?|kafka|rabbit\w*|sqs|sns|queue|broker|celery|workers?"
-    r"|elastic\w*|opensearch|search|cognito|auth|ldap|smtp|mail|bedrock)"
-)
-_BREAKER = re.compile(r"circuit|breaker", re.IGNORECASE)
-_REASONS = ("reason", "error", "message", "msg", "detail", "details", "output", "exception")
-_LATENCY = re.compile(r"time_?ms|(?:latency|duration|response_time|elapsed)_?(ms|s|seconds)")
-_PROBED = re.compile(r"\[([+-])\]\s*(\S+)\s*(.*)")  # of Kubernetes
-_LINE = re.compile(r"([A-Za-z][\w ./-]{0,60}?)\s*[:=]\s+(\S.*)")
-_COLOUR = re.compile(r"background(?:-color)?\s*[:=]\s*[\"']?\s*(\w+)", re.IGNORECASE)  # of Rails
-_SCRIPT = re.compile(r"<(script|style)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
-_UNSAID = re.compile(rf"{_SCRIPT.pattern}|<title\b.*?</title>|<[^>]*>", _SCRIPT.flags)
+(
+    _OWN,
+    _CODES,
+    _PARTS,
+    _WRAPS,
+    _ABOUT,
+    _SETTINGS,
+    _SWITCHES,
+    _WEIGHTS,
+    _CALLED,
+    REASONS,
+) = words.sets("names")
+(
+    _FACT,
+    _LIKE_A_PART,
+    _BREAKER,
+    _LATENCY,
+    _PROBED,
+    _LINE,
+    _COLOUR,
+    _HEADING,
+    _SCRIPT,
+    _UNSAID,
+) = map(re.compile, words.TABLE["shapes"].values())
 _HOLDERS = _WRAPS | _PARTS | _OWN
 _DEEPEST = 12
 
@@ -86,17 +94,19 @@ def read(text: str) -> list[Said]:
     return list(found.values())
 
 
-def worst(found: Iterable[Said]) -> list[Said]:
+def worst(found: list[Said]) -> list[Said]:
     """Those that are worst, where that is not well."""
-    ill = [said for said in found if RANK[said.status]]
-    return [said for said in ill if RANK[said.status] == max(RANK[each.status] for each in ill)]
+    rank = max((RANK[said.status] for said in found), default=0)
+    return [said for said in found if rank and RANK[said.status] == rank]
 
 
 def _lines(text: str) -> Any:
     """A page's colour, or its words; lines of `name: words` or `[+]name ok`; or a sentence."""
     if text.startswith("<"):
         colour = _COLOUR.search(_SCRIPT.sub("", text))
-        return " ".join(_UNSAID.sub(" ", text).split()) or (colour and colour[1])
+        page = [" ".join(_UNSAID.sub(" ", of).split()) for of in (text, *_HEADING.findall(text))]
+        told = [("status", of) for of in page if words.status(of)]
+        return Pairs(told) if told else page[0] or (colour and colour[1])
     pairs = []
     for line in filter(None, map(str.strip, text.splitlines())):
         if probed := _PROBED.match(line):
@@ -138,7 +148,7 @@ def _items(values: list[Any], at: At, role: str) -> Iterator[Said]:
     several = len(values) > 1
     for place, item in enumerate(values, 1):
         if isinstance(item, Pairs):
-            name = item.first(_NAMES) if several or role != "part" else None
+            name = item.first(_CALLED) if several or role != "part" else None
             name = str(name) if isinstance(name, (str, int)) else f"#{place}" if several else ""
             yield from _value(item, (*at, name), "part" if role == "parts" else role)
         elif isinstance(item, list):
@@ -164,8 +174,10 @@ def _object(pairs: Pairs, at: At, role: str) -> Iterator[Said]:
     deeper = list[Said]()
     for key, value in found["inner"]:
         deeper += _value(value, (*at, key), _role_of(words.snake(key), at, role, understood))
-    if not understood and not deeper and role != "told":
+    if not (own or deeper or role == "told"):
         parts += found["loose"]
+    if at and (unused := [said for said in own if said.status == "skipped"]):
+        own = unused
     if not (own or parts or deeper):
         told = pairs.first(("message", "msg", "detail"))
         if role == "part" or told:
@@ -177,6 +189,8 @@ def _object(pairs: Pairs, at: At, role: str) -> Iterator[Said]:
 
 def _role_of(name: str, at: At, role: str, understood: bool) -> str:
     """Of what an object holds, by its name and by what the object says of itself."""
+    if role == "facts":
+        return role
     if name in _PARTS:
         return "parts"
     if role == "parts" or (role == "data" and not understood and _LIKE_A_PART.fullmatch(name)):
@@ -198,7 +212,7 @@ def _member(key: str, value: Any, at: At, role: str) -> Iterator[tuple[str, Any]
         yield "inner", (key, value)
     elif meant := words.meaning(name):
         yield from _named(meant, name, key, value, at)
-    elif name in _ABOUT or _MOMENT.fullmatch(name) or words.of_the_past(name):
+    elif name in _ABOUT or _FACT.fullmatch(name) or words.of_the_past(name):
         return
     elif holds or (isinstance(value, str) and value[:1] in ("{", "[")):
         yield "inner", (key, value)
@@ -209,7 +223,7 @@ def _member(key: str, value: Any, at: At, role: str) -> Iterator[tuple[str, Any]
     elif value in (0, 1) and _LIKE_A_PART.fullmatch(name) and not isinstance(value, bool):
         yield "part" if value else "loose", _said((*at, key), "ok" if value else "unclear", value)
     elif isinstance(value, (str, bool)) or value is None:
-        like = role in ("data", "told") and _LIKE_A_PART.fullmatch(name) is not None
+        like = role != "facts" and (name in _PARTS or _LIKE_A_PART.fullmatch(name) is not None)
         status = words.status(value, like) if like or isinstance(value, str) else ""
         known = words.is_data(value) or _LIKE_A_PART.fullmatch(words.snake(str(value)))
         if status or not (known or role == "facts" or name in _SETTINGS):
@@ -232,7 +246,11 @@ def _named(
     for said in found:
         yield "part", replace(said, status=status) if said.status == "unclear" else said
     if status and not found:
-        yield "part" if meant.of else "own", _said((*at, meant.of), status, value, key)
+        weighs = name in _WEIGHTS and isinstance(value, bool)
+        yield (
+            "part" if meant.of else "loose" if weighs else "own",
+            _said((*at, meant.of), status, value, key),
+        )
 
 
 def _said(at: At, status: str, value: Any, key: str = "") -> Said:
@@ -249,10 +267,8 @@ def _said(at: At, status: str, value: Any, key: str = "") -> Said:
 
 
 def _reason(pairs: Pairs) -> str:
-    told = pairs.first(_REASONS)
-    if isinstance(told, (Pairs, list)):
-        return ""
-    return cut(str(told or ""), 200)
+    told = pairs.first(REASONS)
+    return "" if isinstance(told, (Pairs, list)) else cut(str(told or ""), 200)
 
 
 def _latency(pairs: Pairs) -> float | None:

@@ -23,6 +23,7 @@ from opslib.core import (
 from opslib.core.connections.http import Response
 from opslib.health import answers, bodies
 from opslib.health.bodies import Said
+from opslib.health.words import FINDING, SAYS
 
 PROBES = dtypes("""
     path        str
@@ -136,8 +137,8 @@ def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Findin
         mode = answer.text == ops.target.facts.get("maintenance_mode", {}).get("body")
         return asked.critical(seen, next="edge/maintenance-mode" if mode else "health/deep")
     if told := bodies.worst(said):
-        seen = f"{probe.seen}, and {_SAYS[told[0].status]} {', '.join(s.told for s in told[:3])}"
-        return asked.answer(_STATUS[told[0].status], seen, next="health/deep")
+        seen = f"{probe.seen}, and {SAYS[told[0].status]} {', '.join(s.told for s in told[:3])}"
+        return asked.answer(FINDING[told[0].status], seen, next="health/deep")
     quick = answer.seconds <= limit
     follows = "metrics/dashboard"
     return asked.judged(quick, probe.seen, otherwise="warn", cause="api-slow", next=follows)
@@ -198,19 +199,9 @@ def _overall(judged: Finding, deep: Probe, answer: Response, parts: list[Said]) 
     return replace(judged, seen=f"{judged.seen}: {named}")
 
 
-_STATUS = {
-    "ok": "ok",
-    "skipped": "ok",
-    "degraded": "warn",
-    "unclear": "unknown",
-    "failed": "critical",
-}
-_SAYS = {"degraded": "is degraded:", "unclear": "says what is not understood:", "failed": "is ill:"}
-
-
 def _dependency(said: Said, source: str) -> Finding:
     asked = Question(f"dependency {said.name}", "not failed", source)
-    seen, status = said.status, _STATUS[said.status]
+    seen, status = said.status, FINDING[said.status]
     if said.latency_ms is not None:
         seen += f" in {said.latency_ms:.0f} ms"
     if said.reason:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, KeysView
 from typing import Any, NamedTuple
 
 from opslib.core import beside
+from opslib.core.reads.log_texts import trouble
 
-_TABLE = beside(__file__, "words")
+TABLE = beside(__file__, "words")
+RANK, FINDING, SAYS, _TURNED = TABLE["statuses"].values()
 _STATUS: dict[str, str] = {
-    word: status for status, words in _TABLE["values"].items() for word in words.split()
+    word: status for status, words in TABLE["values"].items() for word in words.split()
 }
-_TURNED = {"ok": "failed", "failed": "ok", "degraded": "ok"}
 
 
-def sets(part: str) -> Iterable[set[str]]:
-    """The words of each kind of a part of words.yaml, in its order."""
-    return (set(words.split()) for words in _TABLE[part].values())
+def sets(part: str) -> Iterable[KeysView[str]]:
+    """The words of each kind of a part of words.yaml, both in its order."""
+    return (dict.fromkeys(words.split()).keys() for words in TABLE[part].values())
 
 
 _NOT, _ALONE, _BEFORE, _AFTER, _HISTORY, _NOUNS, _SWITCHES, _VALUES, _COUNTED = sets("particles")
 _DATA = re.compile(
-    r"[\W\d]+|[\d.:]+ ?[a-z%]{1,7}|.*\d+\.\d+.*|[\d-]+T[\d:.]+\S*|\w+://\S+|[0-9a-f-]{7,}|\w+/\w+"
+    r"[\W\d]+|[\d.:]+ ?[a-z%]{1,7}|(?:\w+ ){0,2}\D?\w*[^\d.]?\d+(?:\.\d+){1,2}(?![.\d]).*"
+    r"|[\d-]+T[\d:.]+\S*|\w+://\S+|[0-9a-f-]{7,}|\w+/\w+|[\w-]+(?:\.[\w-]+)+(?::\d+)?"
 )
-_SENTENCE = 12  # words, at most
+_SENTENCE = 20  # words, at most
 
 
 class Meaning(NamedTuple):
@@ -67,18 +69,23 @@ def status(value: Any, sentence: bool = True) -> str:
     first = re.split(r"[:(]| [-–] ", value, maxsplit=1)[0]  # "error: connection refused"
     if (told := _STATUS.get(snake(first), "")) not in ("", "ok"):
         return told
-    said = re.findall(r"[a-z0-9]+", value.lower())
-    return _of_sentence(said) if sentence and len(said) <= _SENTENCE else ""
+    if not sentence:
+        return ""
+    told = _of_sentence(value) or _of_sentence(first)
+    return "failed" if told in ("", "ok") and trouble(value) else told
 
 
-def _of_sentence(said: list[str]) -> str:
+def _of_sentence(text: str) -> str:
     """The worst word of it. It is well when it begins or ends so."""
+    said = re.findall(r"[a-z0-9]+", text.lower())
+    if len(said) > _SENTENCE:
+        return ""
     found = dict[int, str]()
     for place, word in enumerate(said):
         pair = "_".join(said[place - 1 : place + 1])
-        told = _STATUS.get(pair) or _STATUS.get(word)
+        told = _STATUS.get(pair, _STATUS.get(word))
         if told and word not in _ALONE:
-            negated = _NOT.intersection(said[max(0, place - 2) : place])
+            negated = _NOT & set(said[max(0, place - 2) : place])
             found[place] = _TURNED.get(told, told) if negated else told
             if negated and found[place] == "ok":
                 found[0] = found.get(0, "ok")

@@ -17,7 +17,6 @@ from opslib.core import (
     Window,
     clock,
     count,
-    functions,
     log_lines,
     logs,
     unread,
@@ -221,17 +220,9 @@ def _not_read(ops: Connection, name: str, exc: OpsError, within: Window) -> Find
     asked = Question(f"log group of {name}", "it is there and can be read", _SOURCE)
     if not isinstance(exc, NotFound):
         return unread(asked.words, exc)
-    if name in ops.target.facts.get("functions", {}) and not _invoked(ops, name, within.end):
+    lately = Window(within.end - timedelta(days=14), within.end)
+    if name in ops.target.facts.get("functions", {}) and silences.ran(ops, [name], lately) == {}:
         return asked.ok("not there: the function was not called in two weeks")
     seen = f"{exc} Its lines are lost, and new ones where the role may not make it again"
     follows = "services/health" if name in ops.target.facts.get("services", ()) else ""
     return asked.critical(seen, next=follows or "functions/configuration")
-
-
-def _invoked(ops: Connection, name: str, end: datetime) -> bool:
-    """Whether a function was called lately; where that cannot be told, it was."""
-    try:
-        points = functions.read_points(ops, [name], Window(end - timedelta(days=14), end))
-    except OpsError:
-        return True
-    return bool(points.loc[points["metric"] == "Invocations", "value"].sum())

@@ -20,7 +20,9 @@ BY_VERSIONS = (OTHER, VALIDATION, START, CRASH)  # what a new version may have b
 _SETTING = re.compile(
     r"(?<![\w.])(?![\w.-]*(?:status|code|errno|error)\b)[a-z_][\w.-]*[\"']?\s*[=:]\s*[\"']?"
     r"(?:\d[\d.]*[a-z]{0,2}|true|false|null)\b(?![\w:./-])"
-    r"|\b(?:KeyError|attribute|reading|method|property)\W{1,3}\w+['\"`]",
+    r"|\b(?:KeyError|attribute|reading|method|property)\W{1,3}\w+['\"`]"
+    # a logger's name; what nginx says beside an upstream that does not answer
+    r"|[a-z_][\w.]*\.\w+(?::\w+:\d+)? - |\(110: Connection timed out\)(?= while reading)",
     re.I,
 )
 
@@ -41,7 +43,7 @@ def _essence(message: str) -> str:
         answers = [f"status {value}" for key, value in fields.items() if STATUS.search(key)]
         kinds = [str(value) for key, value in fields.items() if key.endswith("errortype")]
         said = read(message)
-        return " ".join([said.level, said.text, *kinds, *answers])
+        return " ".join([said.level, _SETTING.sub(" ", said.text), *kinds, *answers])
     return _SETTING.sub(" ", message)
 
 

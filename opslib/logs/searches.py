@@ -109,4 +109,7 @@ def check_query(
     found = query(ops, source, said["query"], within)
     asked = Question(said["title"], "it was answered", said["query"])
     seen = f"{count(len(found), 'row')} from {count(int(found.attrs['scanned']), 'line')}, {within}"
-    return Findings(asked.ok(f"{seen}: {first_rows(found)}"), found)
+    seen = f"{seen}: {first_rows(found)}"
+    if empty := [name for name in found if not any(value != "" for value in found[name].dropna())]:
+        seen += f". No row has a value of {', '.join(empty)}: see in @message how it is written"
+    return Findings(asked.ok(seen), found)

@@ -39,7 +39,8 @@ def told(ops: Connection, lines: Frame, within: Window) -> Iterator[Finding]:
     mute = [name for name in lines.attrs["groups"] if name not in heard]
     called = [name for name in mute if name in ops.target.facts.get("functions", {})]
     others = [name for name in mute if name not in called]
-    found = _ran(ops, called, within) if called else {}
+    times = ran(ops, called, Window(within.start, within.end - _LATE)) if called else None
+    found = {name: f"it was invoked {count(int(of), 'time')}" for name, of in (times or {}).items()}
     found |= ops.each(lambda name: _wrote_before(ops, name, within), others)
     for name, seen in found.items():
         if seen:
@@ -48,16 +49,14 @@ def told(ops: Connection, lines: Frame, within: Window) -> Iterator[Finding]:
             yield asked.warn(f"{since}, though {seen}: {_MEANS}", next="changes/configuration")
 
 
-def _ran(ops: Connection, names: list[str], within: Window) -> dict[str, str]:
-    """How often each function was invoked in that time; nothing where that cannot be told."""
+def ran(ops: Connection, names: list[str], within: Window) -> dict[str, float] | None:
+    """How often each function was invoked in that time; None where that cannot be told."""
     try:
         points = functions.read_points(ops, names, within)
     except OpsError:
-        return {}
-    inside = points["time"].between(within.start, within.end - _LATE)
-    counted = points[inside & (points["metric"] == "Invocations")]
-    ran = counted.groupby("function")["value"].sum()
-    return {name: f"it was invoked {count(int(of), 'time')}" for name, of in ran.items() if of}
+        return None
+    points = points[points["time"].between(within.start, within.end) & (points["value"] > 0)]
+    return dict(points[points["metric"] == "Invocations"].groupby("function")["value"].sum())
 
 
 def _wrote_before(ops: Connection, name: str, within: Window) -> str:

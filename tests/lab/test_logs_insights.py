@@ -182,6 +182,14 @@ def test_parse_by_glob_and_by_expression(ask: Ask) -> None:
     assert found == [{"n": "3", "max(ms)": "129.50"}]
 
 
+def test_addresses_are_held_against_a_subnet(ask: Ask) -> None:
+    asked = "fields isIpv4InSubnet('10.0.0.7', '10.0.0.0/8') as mine, isValidIp('fe80::1') as ip"
+    asked += ", isValidIpv4('fe80::1') as four, isIpInSubnet(absent, '10.0.0.0/8') as none"
+    (found,) = ask(f"{asked} | limit 1")
+    found.pop("@ptr", None)
+    assert list(found.values()) == ["1", "1", "0", "0"]
+
+
 def test_functions_make_fields(ask: Ask) -> None:
     made = (
         "fields if(ms > 100, 'slow', 'quick') as pace, concat(toupper(level), '-', ms) as "

@@ -242,8 +242,31 @@ def test_no_type_is_guessed_from_a_name_or_from_looks() -> None:
     assert {name: found[name].iloc[0] for name in others} == {name: ANSWER[name] for name in others}
 
 
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("fields @timestamp, latencyy | limit 5", ["@timestamp", "latencyy"]),
+        ("fields a | fields strlen(concat(a, b)) as `long` | sort a", ["@timestamp", "a", "long"]),
+        ("fields a, b | display @timestamp, c.d", ["@timestamp", "c.d"]),
+        ("fields a | stats avg(a) as ms, max(a) by b, bin(5m)", ["@timestamp", "ms", "b"]),
+    ],
+)
+def test_a_field_that_no_line_has_is_a_column_too(text: str, columns: list[str]) -> None:
+    cells = [{"field": "@timestamp", "value": "2026-11-22 10:00:00.123"}]
+    assert list(logs._typed([cells], text)) == columns
+
+
+def test_a_column_without_a_value_is_said(ops: Any) -> None:
+    found = searches.check_query(ops, "api", "fields @timestamp, latencyy | limit 5", 60)
+    assert "No row has a value of latencyy: see in @message how it is written" in found[0].seen
+    counted = searches.check_query(ops, "api", "stats avg(latencyy) as ms, count(*) as n", 60)
+    assert "No row has a value of ms:" in counted[0].seen
+    whole = searches.check_query(ops, "api", "fields @timestamp | limit 5", 60)
+    assert "No row has" not in whole[0].seen
+
+
 def test_half_a_character_in_an_answer_ends_nothing() -> None:
-    found = logs._typed([[{"field": "cut \ud83d", "value": "\ud83d"}]], "fields x")
+    found = logs._typed([[{"field": "cut \ud83d", "value": "\ud83d"}]], "sort x")
     assert found.to_dict("list") == {"cut \\ud83d": ["\\ud83d"]}
 
 

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from opslib.core.reads import log_texts
+from opslib.core.strict_yaml import beside
 from opslib.core.tables import Json
 from opslib.core.text import decoded
 
@@ -27,68 +28,53 @@ def _names(listed: str) -> tuple[str, ...]:
     return tuple(listed.split("|"))
 
 
-_ILL_NAMES = (
+_ILL = _names(
     "EMERG|EMERGENCY|ALERT|CRIT|CRITICAL|FATAL|FATA|FTL|PANIC|PANI|DPANIC|SEVERE|ERR|ERROR|ERRO"
     "|EROR|FAIL|FAILURE"
 )
-_WELL_NAMES = (
-    "WARN|WARNING|WRN|TRACE|TRAC|TRC|TRCE|VERBOSE|VRB|DEBUG|DEBU|DBG|DBUG|FINE|FINER|FINEST|CONFIG"
-    "|INFO|INF|INFORMATION|INFORMATIONAL|NOTICE|NOTE|LOG|HTTP|SILLY|DEFAULT|SUCCESS"
+_LEVELS = (
+    *_ILL,
+    *_names(
+        "WARN|WARNING|WRN|TRACE|TRAC|TRC|TRCE|VERBOSE|VRB|DEBUG|DEBU|DBG|DBUG|FINE|FINER|FINEST|CONFIG"
+        "|INFO|INF|INFORMATION|INFORMATIONAL|NOTICE|NOTE|LOG|HTTP|SILLY|DEFAULT|SUCCESS"
+    ),
 )
-_ILL = _names(_ILL_NAMES)
-_LEVELS = (*_ILL, *_names(_WELL_NAMES))
-_LETTERED = "E=ERROR|F=FATAL|C=CRITICAL|A=FATAL|W=WARN|I=INFO|D=DEBUG|V=DEBUG|T=TRACE"
-_LETTERS = {pair[0]: pair[2:] for pair in _names(_LETTERED)}
+_LETTERS = {
+    pair[0]: pair[2:]
+    for pair in _names("E=ERROR|F=FATAL|C=CRITICAL|A=FATAL|W=WARN|I=INFO|D=DEBUG|V=DEBUG|T=TRACE")
+}
 # Words of prose too: a level only where brackets, or capitals, set them apart.
 _PROSE = _names("ALERT|FAILURE|FINE|CONFIG|NOTICE|NOTE|LOG|HTTP|DEFAULT|SUCCESS")
 _NAMES = "|".join(sorted(_LEVELS, key=len, reverse=True))
 
-_COLOUR = re.compile(r"\x1b\[[\d;]*m")
-_PRIORITY = re.compile(r"<(\d{1,3})>1? ?")  # of syslog
-_CRI = re.compile(r"\S+ std(?:out|err) [FP] ")  # how a container's line is kept by Kubernetes
-_LETTER = re.compile(
-    r"\[([DIWEFC]) \d[^\]]*\]|([DIWEFA]), \[[^\]]*\]\s+(?:[A-Z]+ --)?"
-    r"|\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+\d+\s+\d+ ([VDIWEFA]) "  # of Android
-    r"|\S+ ([DIWE])! "  # of Telegraf
-    r"|([IWEF])\d{4} \d\d:\d\d:\d\d\S*|([VDIWEFA])/(?=\w+[(:])"
-)
+(
+    _COLOUR,
+    _PRIORITY,
+    _CRI,
+    _LETTER,
+    _BESIDE,
+    _WORD,
+    _PADDED,
+    _NO_LETTERS,
+    _PLAIN,
+    _DATE,
+    _TIME,
+    _NONE,
+    _LEADING,
+    PLATFORM,
+    _PLATFORM_ILL,
+    STATUS,
+) = map(re.compile, beside(__file__, "log_levels").values())
 _PAIR = re.compile(  # of logfmt; others of its pairs stand beside it
     rf"(?:^|\s)(?:log\.)?(?:level|lvl|sev|severity)=\"?({_NAMES}|\d+)\b(?=.*\s\w+=)"
     rf"|\b\w+=.*\s(?:log\.)?(?:level|lvl|sev|severity)=\"?({_NAMES}|\d+)\b"
     rf"|[\"'](?:level|severity|levelname)[\"']\s*:\s*[\"']?({_NAMES}|\d+)\b",
     re.I,
 )
-_BESIDE = re.compile(  # an access that was answered; what PostgreSQL writes beside an error
-    r"HTTP/\d(?:\.\d)?\"?\s+[1-4]\d\d\b|[:\] ](?:STATEMENT|DETAIL|HINT|CONTEXT|QUERY):  "
-)
-_WORD = re.compile(r"\S+")
-_PADDED = re.compile(r"\[ *(\w+) *\]")
-_NO_LETTERS = re.compile(r"[^a-z@]+")
 _CAPITALS = re.compile(rf"(?<![\w-])({_NAMES})(?![\w.%-]|\s+=)")
 _SET_APART = re.compile(rf"(?:^|[\[(<|:])({_NAMES})(?:[\])>|]|:$)", re.I)
 _AFTER_TIME = re.compile(rf"({_NAMES})", re.I)
-_PLAIN = re.compile(r"[A-Za-z]+[,;.!]?")
-_DATE = re.compile(
-    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun"
-    r"|[ap]m|utc|gmt|cest|cet|[ecmp][ds]t)[a-z]*,?",
-    re.I,
-)
-_TIME = re.compile(r"\d\d?:\d\d|\d{4}-\d\d-\d\d")
-_NONE = re.compile(r"\W*(?:0+(?:\.0+)?%?|none|null|nil|no|false|ok|n/a|)\W*", re.I)
-_LEADING = re.compile(  # Lambda's own, then any time
-    r"^\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d[\d:.,]*(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?"
-    r"(?:\s+[0-9a-f]{8}-[0-9a-f-]{27}(?=\s))?[\s:|-]*"
-)
 
-PLATFORM = re.compile(
-    r"(?:START|END|REPORT) RequestId: |(?:INIT|RESTORE)_(?:START|REPORT|RUNTIME)\b|XRAY TraceId: "
-    r"|(?:EXTENSION|TELEMETRY|LOGS)\s+Name: "
-)
-_PLATFORM_ILL = re.compile(
-    r"(?:Status|State):\s*(?!success|ready|subscribed|registered|already)\w+"
-    r"|Error Type:\s*\w[\w.]*",
-    re.I,
-)
 TEXTS = _names(
     "message|msg|@message|error|errorMessage|event|exception|MESSAGE|@m|@mt|short_message|"
     "RenderedMessage|Message|body|Body|text|log"
@@ -97,11 +83,10 @@ _LEVEL_KEYS = _names(
     "level|levelname|loglevel|lvl|severity|severitytext|severitylabel|severityname|sev|@level|@l"
 )
 _STATES = _names("status|outcome|result|state|type")
-STATUS = re.compile("(?:status|statuscode|responsecode)$")
 _ERROR_KEYS = _names(
     "error|err|exception|errormessage|errortype|stack|stacktrace|exc|excinfo|traceback|panic|@x"
 )
-_FAILED = {"error", "failed", "failure", "fatal", "timeout", "critical", "aborted", "crashed"}
+_FAILED = _names("error|failed|failure|fatal|timeout|critical|aborted|crashed")
 
 
 class Said(NamedTuple):
@@ -188,7 +173,8 @@ def _is_ill(level: str, answered: bool) -> bool:
 def _of_platform(fields: Json) -> Said:
     status = str(fields.get("recordstatus") or "success")
     parts = (fields["type"], status, fields.get("recorderrortype"), fields.get("record"))
-    ill = status != "success" or fields["type"] == "platform.fault"
+    ill = status != "success" or "recorderrortype" in fields
+    ill = ill or fields["type"] in ("platform.fault", "platform.logsDropped")
     return Said("", " ".join(str(part) for part in parts if part), ill)
 
 
@@ -224,7 +210,7 @@ def _numbered(fields: Json) -> str:
         if (number := _number(fields.get(key))) > 0:
             return "ERROR" if number >= ill else "INFO"
     number = _number(fields.get("priority"))
-    return "" if not 0 <= number <= 7 else "ERROR" if number <= 3 else "INFO"
+    return _named(number) if 0 <= number <= 7 else ""
 
 
 def _is_there(value: Any) -> bool:
@@ -249,7 +235,7 @@ def _of_text(message: str) -> Said:
     elif not level and head.startswith("Traceback"):
         text = raised(plain)
     if not level and priority:
-        level = "ERROR" if int(priority[1]) % 8 <= 3 else "INFO"
+        level = _named(int(priority[1]) % 8)
     answered = log_texts.ANSWERED.search(plain[:2000]) is not None
     if level:
         none = re.search(r"\w", text) and _NONE.fullmatch(text)
@@ -269,7 +255,7 @@ def _level(head: str) -> tuple[str, str] | None:
     """The level of a line of text by its place, and what comes after it."""
     if letter := _LETTER.match(head):
         name = next(filter(None, letter.groups()))
-        return _LETTERS[name], head[letter.end() :].lstrip(" :")
+        return _LETTERS[name.upper()], head[letter.end() :].lstrip(" :")
     if pair := _PAIR.search(head):
         level = _named(next(filter(None, pair.groups())))
         text = re.search(r"\b(?:msg|message)=(?:\"((?:[^\"\\]|\\.)*)\"|(\S+))", head)
@@ -286,7 +272,8 @@ def _level(head: str) -> tuple[str, str] | None:
             hit = None
         after = head[token.start() + hit.end() :] if hit else ""
         bare = hit is not None and hit.group() == word
-        if hit and not (bare and ((words and not timed) or log_texts.NOUN.match(after))):
+        noun = not apart and log_texts.NOUN.match(after)
+        if hit and not (bare and ((words and not timed) or noun)):
             return hit[1].upper(), after.lstrip(" \t:|)]>-.,")
         timed = timed or _TIME.search(word) is not None
         if _PLAIN.fullmatch(word) and not (word.isupper() or _DATE.fullmatch(word)):

@@ -9,6 +9,7 @@ from typing import Any
 
 from opslib.core.reads import log_texts
 from opslib.core.reads.log_levels import PLATFORM, TEXTS, read, said, structured
+from opslib.core.strict_yaml import beside
 from opslib.core.tables import UTC_TIME, Frame, dtypes, frame
 from opslib.core.text import cut, plain, visible
 
@@ -23,23 +24,7 @@ PATTERNS = dtypes("""
 """)
 
 _LONGEST_PATTERN, _LONGEST_TEXT = 160, 2_000
-_VARIABLE = (
-    (  # as botocore says it: nothing else would be in front of the reason
-        re.compile(
-            r"([\w.]+(Error|Exception): )?An error occurred \(([\w.]+)\) when calling the (\w+) \w+"
-        ),
-        r"\3 of \4",
-    ),
-    (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.I), "<uuid>"),
-    (
-        re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?\b"),
-        "<time>",
-    ),
-    (re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"), "<email>"),
-    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "<ip>"),
-    (re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,}\b", re.I), "<hex>"),
-    (re.compile(r"(?<![\w<])\d[\d,.]*\d(?=[a-zA-Z%]{0,3}\b)|(?<![A-Za-z<])\d+"), "<n>"),
-)
+_VARIABLE = [(re.compile(each["pattern"]), each["shown"]) for each in beside(__file__, "log_lines")]
 
 
 def group_errors(events: Frame) -> Frame:

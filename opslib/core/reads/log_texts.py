@@ -45,15 +45,17 @@ _TROUBLE_SAID = re.compile(
     r"|crash(?:e[sd])?|killed|abort(?:ed|ing)?|traceback|refused|denied|unable to|can(?:not|'t)"
     r"|could(?: not|n't)|unhandled|uncaught|out of memory|segfault\w*|segmentation fault"
     r"|core dumped|unreachable|unavailable|corrupt(?:ed)?|deadlock(?:ed)?|exhausted|oom[- ]?kill\w*"
-    r"|no space left|throttled|time[sd][ -]?out|exited with (?!(?:code|status)\W*0\b)"
+    r"|no space left|throttled|time[sd][ -]?out|deadline exceeded"
     r"|time-?out (?:after|exceeded|while|waiting|error|expired|reached)"
-    r"|exit(?:ed)? (?:code|status):? ?(?!0)\d+)(?![\w/=-]|\.\w)"
+    r"|exit(?:ed)?(?: with)?(?: exit)?\W{1,2}(?:code|status|signal)\W{1,2}(?!0)\d+)(?![\w/=-]|\.\w)"
+    r"|\.(?:errors|exc|exceptions)\.(?-i:[A-Z])\w+: "
     r"|\b(?:errors?|exceptions?|fail(?:ed|ures?))(?:_count)?\s*=\s*[1-9]"
     r"|\bconnection (?:reset|lost|aborted|closed unexpectedly)|reset by peer|broken pipe"
     r"|\berr(?:or)?=(?!\W*(?:$|\s)|0\b|nil\b|null\b|none\b|false\b)"
     r"|(?<![/\w.-])[A-Za-z_][\w.:]*(?:Error|Exception|(?-i:Fault))\b(?![\w/]|\.\w)"
     r"|exited before completing|terminate called|exec user process|: command not found"
-    r"|: no such file or directory"
+    r"|: no such file or directory|no such host"
+    r"|\b(?-i:E(?:CONN(?:REFUSED|RESET|ABORTED)|TIMEDOUT|HOSTUNREACH|PIPE|NOTFOUND|AI_AGAIN))\b"
     r"|\*\* \(\w+|panicked at|OutOfMemory|Traceback \(most|npm ERR!",
     re.I,
 )

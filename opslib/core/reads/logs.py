@@ -1,7 +1,5 @@
-"""Logs.
-
-Searched over a window to its end, followed, queried, and errors grouped by what they have in
-common.
+"""Logs, searched over a window to its end, followed, queried, and errors grouped by what
+they have in common.
 """
 
 from __future__ import annotations
@@ -263,9 +261,20 @@ _TIMES = re.compile(r"@timestamp|@ingestionTime|(?:bin|datefloor|dateceil)\([^()
 _OF_TIMES = re.compile(
     rf"(?:{_TIMES.pattern}|(?:min|max|earliest|latest)\(@timestamp\))\s+as\s+(\w+)", re.I
 )
+_SHOWN = re.compile(r"(?:^|\|)\s*(?:(fields)|display|stats)\s([^|#]+)", re.I)
+_COLUMN = re.compile(r"(?:^|\bas\s)\s*`?([@\w.]+)`?\s*$", re.I)
 # A number that is shown as it was written: no zeros before it, no more digits than are exact. What
 # is larger than that Insights writes as Java does.
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.(?:0|\d{0,14}[1-9]))?|-?\d\.\d{1,16}E-?\d{1,2}")
+
+
+def _asked(text: str) -> list[str]:
+    """The columns that a query shows by a name."""
+    shown: list[str] = []
+    for more, names in _SHOWN.findall(text):
+        listed = re.split(r",(?![^()]*\))|\sby\s", names)
+        shown = shown * bool(more) + [hit[1] for hit in map(_COLUMN.search, listed) if hit]
+    return shown
 
 
 def _typed(results: Sequence[Iterable[dict[str, str]]], text: str) -> Frame:
@@ -277,6 +286,8 @@ def _typed(results: Sequence[Iterable[dict[str, str]]], text: str) -> Frame:
         for row in results
     ]
     found = pd.DataFrame(rows).drop(columns="@ptr", errors="ignore")
+    if rows:  # Insights leaves out what no row has
+        found = found.reindex(columns=[*dict.fromkeys((*found, *_asked(text)))])
     times = _OF_TIMES.findall(text)
     for name in found:
         values = found[name].dropna()

@@ -13,6 +13,7 @@ import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from time import time
 from typing import Any
 
@@ -228,6 +229,20 @@ def _words(fn: Callable[[str], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else fn(text(value))
 
 
+def _address(*versions: int) -> Callable[..., int]:
+    """Whether a value is an address of these versions of IP, and in a subnet where one is told."""
+
+    def is_one(value: Any, subnet: Any = "") -> int:
+        try:
+            address = ip_address(text(value))
+            within = not subnet or address in ip_network(text(subnet), strict=False)
+        except ValueError:
+            return 0
+        return int(address.version in versions and within)
+
+    return is_one
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": _numeric(abs),
     "ceil": _numeric(math.ceil),
@@ -259,6 +274,12 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "frommillis": lambda value: None if number(value) is None else Moment(number(value) or 0),
     "tomillis": lambda value: None if number(value) is None else int(number(value) or 0),
     "now": lambda: int(time()),
+    "isvalidip": _address(4, 6),
+    "isvalidipv4": _address(4),
+    "isvalidipv6": _address(6),
+    "isipinsubnet": _address(4, 6),
+    "isipv4insubnet": _address(4),
+    "isipv6insubnet": _address(6),
 }
 
 
