@@ -329,7 +329,7 @@ def _rows(
     """How many, and a hash of them in whatever order they are; made once of each version."""
     name = sql.Literal(table.as_string(connection))
     asked = sql.SQL(_VERSION).format(name=name, table=table)
-    version = connection.execute(asked).fetchone() or ()
+    version: tuple[Any, ...] = connection.execute(asked).fetchone() or (0,)
     if version not in known:
         query = sql.SQL("SELECT sum(hashtextextended(r::text, 0))::text FROM {} r")
         known[version] = (connection.execute(query.format(table)).fetchone() or ("",))[0]
