@@ -278,8 +278,8 @@ def page(id: str) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """The command; ends the process with its exit status."""
+    skip_grammars()
     try:
-        skip_grammars()
         with streams.whole():
             cli.main(arguments, prog_name="opslib", standalone_mode=False)
     except click.ClickException as exc:

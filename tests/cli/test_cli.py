@@ -549,20 +549,3 @@ def test_tab_completes_names(typed: str, offered: str) -> None:
 def test_completion_is_set_up_by_a_line_for_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
     for shell in ("zsh", "fish", "bash"):
         assert "_OPSLIB_COMPLETE" in said(capsys, "completion", shell)
-
-
-@pytest.mark.parametrize("module", ["click", "opslib.core", "opslib.core.redaction", "opslib.cli"])
-@pytest.mark.parametrize("heard", ["", "signal.signal(signal.SIGINT, signal.SIG_IGN)"])
-def test_ctrl_c_while_the_command_is_imported_ends_it_in_a_word(module: str, heard: str) -> None:
-    """But for a job of the background, which goes on."""
-    script = (
-        f"import os, signal, sys; {heard}\n"
-        "class Impatient:\n"
-        "    def find_spec(self, name, *more):\n"
-        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
-        "sys.meta_path.insert(0, Impatient()); sys.argv = ['opslib', '--version']\n"
-        "import opslib_command; opslib_command.main()"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    ended = (0, "", False) if heard else (130, "opslib: interrupted\n", True)
-    assert (done.returncode, done.stderr, not done.stdout) == ended
