@@ -84,7 +84,7 @@ def looking() -> list[Case]:
 
 
 def every(cases: list[Case]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", some(cases, 6), ids=str)
+    return pytest.mark.parametrize("case", some(cases, 10), ids=str)
 
 
 @pytest.fixture(autouse=True)

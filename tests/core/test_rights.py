@@ -25,7 +25,7 @@ WORDS = {
     "cloudfront": {"ListFunctions", "GetResourcePolicy"},
     "cloudtrail": {"GetDashboard", "GetQueryResults", "GetResourcePolicy", "ListDashboards"}
     | {"StartQuery"},
-    "cognito-idp": {"DeleteUser"},
+    "cognito-idp": {"DeleteUser", "SignUp"},
     "dynamodb": {"GetResourcePolicy"},
     "apigateway": {"GetAccount"},
     "ec2": {"DescribeImages"},
