@@ -89,7 +89,7 @@ def past(lab: PracticeLab) -> Callable[[Connection], Past]:
     return read
 
 
-@pytest.mark.parametrize(("system", "drill"), some(sorted(DRILLS), 6))
+@pytest.mark.parametrize(("system", "drill"), some(sorted(DRILLS), 12))
 def test_a_drill_changes_its_target_only_and_a_mended_target_is_as_it_was(
     lab: PracticeLab, past: Callable[[Connection], Past], system: str, drill: str
 ) -> None:

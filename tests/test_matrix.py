@@ -408,7 +408,7 @@ def concerned(system: str, drills: list[str]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("system", "drills"),
-    some(sorted(BATCHES, key=lambda each: len(entries(each[0]))), 15),
+    some(sorted(BATCHES, key=lambda each: len(entries(each[0]))), 30),
     ids=lambda each: each if isinstance(each, str) else "+".join(each),
 )
 def test_causes_are_named_where_they_should_be_and_nowhere_else(

@@ -243,7 +243,7 @@ def shop(home: Path) -> Connection:
     return connect(TARGET)
 
 
-@pytest.mark.parametrize("name", some(FILES, 3))
+@pytest.mark.parametrize("name", some(FILES, 6))
 def test_its_daily_report_finds_nothing_wrong(home: Path, name: str) -> None:
     found = reports.daily(connect(f"lab/{name}")).findings
     assert len(found) >= 4
@@ -328,7 +328,7 @@ def test_what_looks_is_offered_only_where_the_file_has_what_it_needs(home: Path)
 DRILLS = {drill.name: drill for drill in generic.drills()}
 
 
-@pytest.mark.parametrize("name", some(DRILLS, 6))
+@pytest.mark.parametrize("name", some(DRILLS, 12))
 def test_a_drill_of_any_system_is_named_and_leaves_nothing(home: Path, name: str) -> None:
     before = practice.state("shop-production")
     told = next(
