@@ -82,7 +82,7 @@ def details(record: Record) -> Json:
             f"The file of record {record.id} cannot be read: "
             f"{getattr(exc, 'strerror', None) or exc}. Look: opslib records verify"
         ) from exc
-    if added := late_notes.of(record.id, index.entries(kind=late_notes.KIND, id=record.id)):
+    if added := late_notes.of(record.id):
         said["notes"] = [*(said.get("notes") or ()), *added]
     return said
 

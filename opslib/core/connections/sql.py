@@ -185,6 +185,11 @@ def touched(session: Any) -> dict[str, str]:
     return found
 
 
+def rows_touched(tables: Mapping[str, str]) -> int:
+    """How many rows in all, of what `touched` says."""
+    return sum(int(part.split()[0]) for said in tables.values() for part in said.split(", "))
+
+
 _TOUCHED_SQL = """
 SELECT schemaname || '.' || relname AS name, n_tup_ins AS added, n_tup_upd AS changed,
        n_tup_del AS deleted

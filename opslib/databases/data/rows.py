@@ -5,7 +5,6 @@ What a statement is and does is asked of the database: see `effects`.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -100,7 +99,7 @@ def steps_for_statement(
         _refuse_many(f"About {effect.estimate:,}", effect.estimate, most)
     measured, found = trial(ops, effect)
     number = found["rows"]
-    whole = sum(map(int, re.findall(r"\d+", " ".join(found["tables"].values()))))
+    whole = sql.rows_touched(found["tables"])
     _refuse_many(f"{whole:,}", whole, most)  # with those that follow
     if not number:
         return Planned("change rows", notes=[_NO_ROW])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from opslib.core import Json, OpsError, redaction
 from opslib.core.checks.notes import Note
@@ -24,11 +22,12 @@ def add(id: str, note: Note) -> str:
     return f"Kept with record {id}: {note}"
 
 
-def of(id: str, entries: Sequence[Any]) -> list[Json]:
-    """Of a record, as the notes that it holds itself, with who wrote them."""
-    found = [each for each in entries if each["kind"] == KIND and each["id"] == id]
+def of(id: str) -> list[Json]:
+    """Of a record, as the notes that it holds itself, with who wrote them. Raises OpsError."""
+    from opslib.records import index
+
     return [
         {"at": each["at"], "kind": kind, "text": text, "who": each["who"]}
-        for each in found
+        for each in index.entries(kind=KIND, id=id)
         for kind, _, text in [each["said"].partition(": ")]
     ]
