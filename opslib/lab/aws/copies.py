@@ -125,6 +125,7 @@ class Writer(pickle.Pickler):
         self._places = {id(each): at for at, each in enumerate(lasting)}
         self._lists: list[object] = []  # kept, so that no other has the id of one
         self._kinds = (*_AS_IT_IS, *_LASTING)
+        self._staying: dict[type, bool] = {}  # some of them are asked dearly whether they are one
 
     def persistent_id(self, of: Any) -> int | None:
         place = self._places.get(id(of))
@@ -137,7 +138,10 @@ class Writer(pickle.Pickler):
         return place
 
     def _stays(self, of: object) -> bool:
-        return isinstance(of, self._kinds)
+        kind = type(of)
+        if kind not in self._staying:
+            self._staying[kind] = issubclass(kind, self._kinds)
+        return self._staying[kind]
 
 
 class Reader(pickle.Unpickler):

@@ -8,11 +8,14 @@ are kept here. An app client has one secret only, which nothing can add to."""
 
 from __future__ import annotations
 
+import json
 import secrets
 import string
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
+from moto.cognitoidp import models
 from moto.cognitoidp.models import (
     CognitoIdpBackend,
     CognitoIdpUser,
@@ -25,12 +28,21 @@ from opslib.lab.aws.operations import AwsError, Call, Result, answers
 _DEFAULTS = CognitoIdpUserPoolClient("pool_default", False, {}).extended_config
 _moto_create_user = CognitoIdpBackend.admin_create_user
 _moto_set_mfa = CognitoIdpBackend.admin_set_user_mfa_preference
+_KEYS: Any = models.jwk.RSAKey
+_import_key = _KEYS.import_key
 
 
 def install() -> None:
     CognitoIdpBackend.admin_create_user = _create_user
     CognitoIdpBackend.admin_set_user_mfa_preference = _set_mfa
     CognitoIdpBackend.update_user_pool_client = _update_client
+    # all pools have the same key, whose primes would be found anew for each
+    _KEYS.import_key = lambda value: _key(json.dumps(value))
+
+
+@cache
+def _key(written: str) -> Any:
+    return _import_key(json.loads(written))
 
 
 def invitations(pool: CognitoIdpUserPool) -> list[str]:

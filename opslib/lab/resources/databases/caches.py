@@ -17,10 +17,10 @@ _LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
 def seed(place: Place, days: int) -> None:
     """It runs, empty; the secret that the file names is its address. `days`: the secret's age."""
-    server = place.world.caches.get(place.name)
-    if server is None:
-        rng = names.generator(place, "cache")
-        server = place.world.caches[place.name] = Valkey("".join(rng.choices(_LETTERS, k=32)))
+    if old := place.world.caches.get(place.name):
+        old.stop()
+    rng = names.generator(place, "cache")
+    server = place.world.caches[place.name] = Valkey("".join(rng.choices(_LETTERS, k=32)))
     server.fill({})
     if secret := place.facts["cache"].get("secret"):
         url = f"redis://:{server.password}@127.0.0.1:{server.port}/0"
