@@ -45,6 +45,12 @@ def modules() -> dict[str, Path]:
     return {name_of(path): path for path in sorted(LIBRARY.rglob("*.py"))}
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A module's code, as a tree that nobody changes."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def is_face(path: Path) -> bool:
     return path.name == "__init__.py"
 
@@ -54,7 +60,7 @@ def imported(path: Path) -> Iterator[tuple[str, str]]:
 
     Name is "" for `import opslib.x`.
     """
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "opslib":
             yield from ((node.module or "", alias.name) for alias in node.names)
         elif isinstance(node, ast.Import):

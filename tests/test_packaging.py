@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib.metadata import packages_distributions
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests import rooms
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,11 +70,10 @@ def test_both_locks_pin_the_same_versions_with_hashes() -> None:
         assert len(re.findall(r"^\S+==.* \\\n    --hash=sha256:", text, re.M)) == len(locked(name))
 
 
+@cache
 def imported(folder: Path) -> set[str]:
     """The top-level modules that the Python files of a folder import, at their head or later."""
-    nodes = [
-        node for path in folder.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))
-    ]
+    nodes = [node for path in folder.rglob("*.py") for node in ast.walk(rooms.parsed(path))]
     modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     modules |= {
         node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level

@@ -9,6 +9,7 @@ import opslib
 from opslib.core import Findings, NotAllowed, Question, unread
 from opslib.core.checks.evidence import evidence
 from opslib.core.findings import SEVERITY, known
+from tests import rooms
 
 LETTERS = Question("Dead letters of orders", "0", "sqs")
 CPU = Question("CPU of the writer", "at most 80 %", "cloudwatch")
@@ -96,7 +97,7 @@ def causes(tree: ast.AST) -> tuple[set[str], set[str]]:
 
 def test_what_judges_a_cause_also_says_when_it_is_not_there() -> None:
     files = [p for p in LIBRARY.rglob("*.py") if "lab" not in p.relative_to(LIBRARY).parts]
-    found = [causes(ast.parse(file.read_text())) for file in files]
+    found = [causes(rooms.parsed(file)) for file in files]
     named: set[str] = set().union(*(each for each, _ in found))
     out: set[str] = set().union(*(each for _, each in found))
     assert {"UNAVAILABLE", "COLD", "SLOW", "STALE"} <= named

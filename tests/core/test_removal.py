@@ -13,6 +13,7 @@ import pytest
 from opslib.core import removal
 from opslib.records import facts, interruptions
 from opslib.runs import kernels
+from tests import rooms
 from tests.rooms import LIBRARY, ROOT
 
 TOKEN = "0123456789abcdef" * 2
@@ -166,7 +167,7 @@ def test_a_kernels_folder_is_found_by_its_processs_mark() -> None:
 
 def _removals(path: Path) -> Iterator[str]:
     """The calls in a module that remove or write over, as `line: call`."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(rooms.parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.module in _OF_MODULES:
             for alias in node.names:
                 if alias.name in _OF_MODULES[node.module]:

@@ -15,6 +15,7 @@ from botocore import xform_name
 
 from opslib.core.rights import rights
 from opslib.core.tables import Json
+from tests import rooms
 from tests.rooms import LIBRARY
 
 ACCOUNT, REGION = "111122223333", "us-west-2"
@@ -44,7 +45,7 @@ def texts() -> dict[str, set[Path]]:
     found: dict[str, set[Path]] = defaultdict(set)
     for path in LIBRARY.rglob("*.py"):
         if "lab" not in path.relative_to(LIBRARY).parts:
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in ast.walk(rooms.parsed(path)):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     found[node.value].add(path)
     for path in LIBRARY.rglob("*.yaml"):
@@ -75,7 +76,7 @@ def test_every_service_that_is_called_is_in_the_table() -> None:
     for path in LIBRARY.rglob("*.py"):
         if "lab" in path.relative_to(LIBRARY).parts:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(rooms.parsed(path)):
             if isinstance(node, ast.Call) and getattr(
                 node.func, "attr", getattr(node.func, "id", "")
             ) in (*("call", "pages", "change", "client", "Aws", "Read", "Wait"),):
