@@ -10,7 +10,8 @@ import functools
 import gc
 import inspect
 import os
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -100,16 +101,6 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def some(cases: Collection[Any], one_in: int) -> list[Any]:
-    """Cases of one argument or of several, of which one in so many is not slow."""
-    return [
-        each
-        if turn % one_in == 0
-        else pytest.param(*(each if isinstance(each, tuple) else [each]), marks=pytest.mark.slow)
-        for turn, each in enumerate(cases)
-    ]
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Who says what is run has all of it; workers are told by their options."""
     if hasattr(config, "workerinput"):
@@ -126,7 +117,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.option.slow:
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        items[:] = [item for item, turn in _turns(items) if not _is_slow(item, turn)]
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     slow = [item for name in SLOWEST for item in items if item.path.stem == name]
     quick = [item for item in items if item.path.stem not in SLOWEST]
@@ -143,6 +134,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         dealt += mine + quick[: size - len(mine)]
         del quick[: size - len(mine)]
     items[:] = dealt + quick
+
+
+def _turns(items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, int]]:
+    """Each with its place among the cases of its test."""
+    turns: Counter[str] = Counter()
+    for item in items:
+        name = item.nodeid.split("[")[0]
+        yield item, turns[name]
+        turns[name] += 1
+
+
+def _is_slow(item: pytest.Item, turn: int) -> bool:
+    """Also all but every so manieth case of what is marked `some`."""
+    some = item.get_closest_marker("some")
+    return bool(item.get_closest_marker("slow") or (some and turn % some.args[0]))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

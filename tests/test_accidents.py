@@ -22,7 +22,7 @@ from opslib.records import reading, verification
 from opslib.records.records import Record
 from tests import accidents
 from tests.accidents import COUNT
-from tests.conftest import PracticeLab, some
+from tests.conftest import PracticeLab
 from tests.projects import TARGET, Project
 
 
@@ -74,7 +74,8 @@ ENDS: dict[str, Callable[[Any], None]] = {
 }
 
 
-@pytest.mark.parametrize("who", some(ENDS, 4))
+@pytest.mark.some(4)
+@pytest.mark.parametrize("who", ENDS)
 def test_whoever_is_killed_the_record_says_what_was_done_and_undo_takes_it_back(
     many: Project, folder: Path, who: str
 ) -> None:

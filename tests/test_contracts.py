@@ -29,7 +29,7 @@ from opslib.core.connections import connection, targets
 from opslib.core.errors import NotAllowed
 from opslib.core.findings import Finding
 from opslib.records import reading
-from tests.conftest import PracticeLab, some
+from tests.conftest import PracticeLab
 from tests.notebooks import run
 from tests.rooms import LIBRARY
 from tests.states import differences
@@ -84,7 +84,7 @@ def looking() -> list[Case]:
 
 
 def every(cases: list[Case]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", some(cases, 10), ids=str)
+    return pytest.mark.parametrize("case", cases, ids=str)
 
 
 @pytest.fixture(autouse=True)
@@ -231,6 +231,7 @@ def judged(looked: Looked) -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.some(20)
 @every(looking())
 def test_looking_changes_nothing_and_what_is_denied_is_unknown_and_never_ok_nor_absent(
     lab: PracticeLab, case: Case, request: pytest.FixtureRequest
@@ -283,6 +284,7 @@ TOLD_BESIDE = {
 NO_STATE = {"databases/restart", "databases/upkeep", "metrics/publish", "services/restart"}
 
 
+@pytest.mark.some(20)
 @every(changing())
 def test_a_preview_changes_nothing_what_was_applied_is_verified_and_an_undo_brings_it_back(
     lab: PracticeLab, case: Case

@@ -20,7 +20,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
 from opslib.core.reads import metrics
 from opslib.core.times import Window
-from tests.conftest import PracticeLab, some
+from tests.conftest import PracticeLab
 from tests.states import differences
 from tests.test_matrix import DRILLS, TARGET, TARGETS
 
@@ -89,7 +89,8 @@ def past(lab: PracticeLab) -> Callable[[Connection], Past]:
     return read
 
 
-@pytest.mark.parametrize(("system", "drill"), some(sorted(DRILLS), 12))
+@pytest.mark.some(25)
+@pytest.mark.parametrize(("system", "drill"), sorted(DRILLS))
 def test_a_drill_changes_its_target_only_and_a_mended_target_is_as_it_was(
     lab: PracticeLab, past: Callable[[Connection], Past], system: str, drill: str
 ) -> None:

@@ -170,6 +170,7 @@ def test_what_is_not_described_is_named_with_its_file(procedure: str, found: Fin
     )
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("procedure", EVERY)
 def test_what_is_described_and_not_there_is_never_ok(procedure: str, found: Findings) -> None:
     said = begin(procedure, "lab/orders-production")
@@ -184,6 +185,7 @@ def test_what_is_described_and_not_there_is_never_ok(procedure: str, found: Find
         assert said.partition(":")[0] in ("", "NotFound", "Unfinished", "Refused")
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     "entry",
     [line.split("name: ")[1].split(",")[0] for line in RUNBOOK.splitlines() if "name:" in line],
@@ -233,6 +235,7 @@ def test_what_is_required_outside_the_lab_is_asked_for_there() -> None:
         runs.prepare("functions/scale", "orders-production", {}, apply=False)
 
 
+@pytest.mark.some(12)
 @pytest.mark.parametrize(
     ("procedure", "section"),
     [

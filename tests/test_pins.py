@@ -26,7 +26,7 @@ from opslib.catalogue import procedures
 from opslib.catalogue.procedures import Procedure
 from opslib.core.connections import sql, targets
 from opslib.records import sealing
-from tests.conftest import PracticeLab, some
+from tests.conftest import PracticeLab
 from tests.notebooks import run
 from tests.states import differences
 
@@ -293,6 +293,7 @@ def tables(target: str) -> dict[str, Any]:
     return made
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("target", CASES)
 def test_an_estate_is_seeded_as_it_was(
     request: pytest.FixtureRequest, lab: PracticeLab, target: str
@@ -319,7 +320,8 @@ def pin(plan: Any) -> dict[str, Any]:
     return {"digest": digest(plan, kept), "its own": kept == steps, "steps": kept}
 
 
-@pytest.mark.parametrize("target", some(CASES, 2))
+@pytest.mark.some(2)
+@pytest.mark.parametrize("target", CASES)
 def test_plans_have_the_content_and_the_names_that_they_had(
     request: pytest.FixtureRequest, lab: PracticeLab, records_folder: Path, target: str
 ) -> None:

@@ -271,6 +271,7 @@ def test_s3_that_is_not_reached_is_said(ops: Connection, monkeypatch: pytest.Mon
     assert uploads._preflight(ops, NAME, PAGE, "PUT", []) == 0
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("state", ["PendingDeletion", "Enabled", ""])
 def test_a_key_that_cannot_be_used_refuses_uploads(
     ops: Connection, lab: PracticeLab, state: str

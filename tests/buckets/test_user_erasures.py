@@ -178,6 +178,7 @@ def test_two_thousand_items_go_and_what_dynamodb_gives_back_is_sent_again(
     assert "2,000 of 2,000 items deleted" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_table_that_takes_nothing_ends_it_and_it_is_gone_on_with_later(
     ops: Connection, user: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

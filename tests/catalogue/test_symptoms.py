@@ -78,6 +78,7 @@ def test_the_heading_of_the_page_that_an_entry_took_over_finds_it_first(target: 
                 assert found.name == entry.name, (said, found)
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("target", targets.names())
 def test_every_entry_of_a_runbook_can_be_run_on_each_of_its_systems_targets(target: str) -> None:
     """A copy is made by the target that it is made into; nothing else may be lacking."""

@@ -276,6 +276,7 @@ def test_times_in_the_future_are_told_by_column(owner: Any, ops: Connection) -> 
     assert re.match("analysis_jobs.started_at up to 20.*: a clock or a writer is wrong", found.seen)
 
 
+@pytest.mark.slow
 def test_of_what_is_large_or_locked_the_statistics_are_read(owner: Any, ops: Connection) -> None:
     for kind in ("rows", "values", "times"):
         said = resources.table()[f"database {kind}"]["first"][1]

@@ -18,7 +18,6 @@ from opslib.cli import commands
 from opslib.cli import runs as told
 from opslib.core import console, paths
 from opslib.records import reading, records
-from tests.conftest import some
 from tests.projects import JOURNAL, TARGET, Project
 
 PRODUCTION = "lab/bluemoxon-production"
@@ -136,20 +135,18 @@ _FOUND = """journal.write("findings", findings=[
     {{"status": status, "check": "c", "seen": "s"}} for status in "{}".split()])"""
 
 
+@pytest.mark.some(7)
 @pytest.mark.parametrize(
     ("cell", "status"),
-    some(
-        [
-            (_FOUND.format("ok"), 0),
-            (_FOUND.format("warn"), 0),
-            (_FOUND.format("critical"), 4),
-            (_FOUND.format("ok unknown warn"), 5),
-            ("1/0", 1),
-            ("import os; os.kill(os.getpid(), 9)", 1),
-            ("from opslib import Refused\nraise Refused('no')", 3),
-        ],
-        3,
-    ),
+    [
+        (_FOUND.format("ok"), 0),
+        (_FOUND.format("warn"), 0),
+        (_FOUND.format("critical"), 4),
+        (_FOUND.format("ok unknown warn"), 5),
+        ("1/0", 1),
+        ("import os; os.kill(os.getpid(), 9)", 1),
+        ("from opslib import Refused\nraise Refused('no')", 3),
+    ],
 )
 def test_the_exit_status_says_how_it_ended(project: Project, cell: str, status: int) -> None:
     project.procedure("ends", JOURNAL, cell)
@@ -522,6 +519,7 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "--version") == f"opslib {version('opslib')}\n"
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [

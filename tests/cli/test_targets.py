@@ -10,7 +10,6 @@ from click.testing import CliRunner, Result
 
 from opslib.cli.commands import cli
 from opslib.core.connections import targets
-from tests.conftest import some
 
 SHOP = """title: Shop staging
 system: shop
@@ -82,7 +81,8 @@ def test_a_broken_file_hides_no_other(folder: Path) -> None:
     assert len(called("check", "*").stdout.splitlines()) == 6
 
 
-@pytest.mark.parametrize("name", some(targets.names(), 3))
+@pytest.mark.some(3)
+@pytest.mark.parametrize("name", targets.names())
 def test_nothing_is_wrong_in_the_targets_that_are_here(name: str) -> None:
     assert called("check", name).exit_code == 0
 

@@ -61,6 +61,7 @@ def plan(ops: Connection, *steps: Step) -> Planned:
     return Planned("a change", steps)
 
 
+@pytest.mark.slow
 def test_a_step_is_done_by_the_role_and_the_rest_is_read_by_the_login(role: Connection) -> None:
     was, made = functions.live_version(role, "api"), versions.plan_rollback(role, "api")
     assert f"by a session of {ROLE} that may do that step alone" in repr(made)

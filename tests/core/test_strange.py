@@ -127,6 +127,7 @@ BODIES = [
 ]
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("body", BODIES)
 def test_a_report_of_strange_answers_is_made_and_nothing_of_aws_is_ok(
     records_folder: Path, body: bytes

@@ -109,6 +109,7 @@ def test_a_trigger_that_was_left_disabled_is_told(ops: Connection, schema: Any) 
     assert bad(ops)["triggers"].seen.startswith("probe.t: disabled: g")
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("does", "seen"),
     [
@@ -151,6 +152,7 @@ def test_a_database_that_was_set_to_refuse_writes_is_critical(
     assert "writes are refused" in found.seen
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("setting", "value", "seen"),
     [

@@ -196,6 +196,7 @@ class Scripted(Connection):
         return {"tasks": [self.task]}
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("code", "now", "status", "error", "said"),
     [

@@ -80,6 +80,7 @@ TRIED = {
 }
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("case", TRIED)
 def test_what_goes_is_found_by_a_trial_that_is_rolled_back(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab, case: str

@@ -60,6 +60,7 @@ def test_a_row_is_added_as_shown_and_undo_deletes_it(ops: Connection, lab: Pract
     assert lab.state("dms-dev") == before
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("values", "error", "said"),
     [

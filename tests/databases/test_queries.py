@@ -72,6 +72,7 @@ def test_without_a_query_the_named_ones_are_listed_with_their_titles(lab: Practi
     assert "failed-executions" in left["ops"].findings[0].seen
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     "query", ["spans-by-type", "recent-activity", "failed-executions", "quota-by-tenant"]
 )
@@ -111,6 +112,7 @@ def test_bars_without_rows_and_with_too_many_are_told() -> None:
     assert many.words.endswith("20 more are not drawn")
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("query", "error"),
     [
@@ -164,6 +166,7 @@ def test_what_would_change_something_is_refused(
     assert lab.state(KEY)["sql"] == before
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     "statement",
     [

@@ -89,6 +89,7 @@ def test_rows_that_change_between_preview_and_apply_are_refused(
     assert lab.state(KEY) == clean
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize(
     ("statement", "error", "says"),
     [
@@ -264,6 +265,7 @@ def test_what_a_cascade_takes_along_is_shown_and_applied_as_shown(
     assert counts(family) == (2, 50, 10, 0, 3)
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     "meanwhile",
     [
@@ -356,6 +358,7 @@ def test_an_update_writes_what_was_shown_also_where_it_comes_from_another_table(
     assert family(f"SELECT name FROM {FAMILY}.parents WHERE id = 1") == [("a",)]
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize(
     ("statement", "number"),
     [
@@ -389,6 +392,7 @@ def test_any_one_change_that_the_server_understands_is_planned(
     assert counts(family) == before
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize(
     ("statement", "error", "says"),
     [

@@ -157,6 +157,7 @@ def test_what_is_wasteful(
     assert statements.Blamed(calls, per_hour, rows, scan, table).wasteful == wasteful
 
 
+@pytest.mark.slow
 def test_our_own_statements_are_not_shown_nor_blamed(ops: Connection) -> None:
     for number in range(15):
         sql.query(

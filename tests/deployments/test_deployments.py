@@ -139,6 +139,7 @@ def test_undoing_a_run_that_went_well_changes_nothing_and_does_not_fail(
     assert lab.state(KEY) == after
 
 
+@pytest.mark.slow
 def test_a_record_that_is_still_shown_is_critical(ops: Connection, clean: dict[str, Any]) -> None:
     plan = releases.plan_test_record(ops)
     applied = apply(ops, plan, "now", TARGET)

@@ -410,6 +410,7 @@ def test_a_reservation_that_throttles_is_the_cause(ledger: Connection, lab: Any)
     assert row["throttles"] > 20
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize(
     "drill", ["cold-start", "timeout-too-low", "malformed-requests", "slow-query", DRIFT]
 )

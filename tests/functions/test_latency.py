@@ -143,6 +143,7 @@ def test_a_statement_without_its_index_is_the_cause(ops: Connection, lab: Any) -
     assert "GET /spans" in taken.seen
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     "drill",
     [

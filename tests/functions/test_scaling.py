@@ -240,6 +240,7 @@ def test_a_reservation_that_throttles_is_named_and_raising_it_ends_it(
     assert not capacities.check_capacity(ops, "loader").causes
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     "drill", ["cold-start", "timeout-too-low", "malformed-requests", "bad-version"]
 )

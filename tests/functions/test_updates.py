@@ -94,6 +94,7 @@ def test_a_version_that_cannot_start_is_pointed_back_by_the_plan(ops: Any, asked
     assert live(ops) == before
 
 
+@pytest.mark.slow
 def test_what_cannot_go_well_is_refused_before_anything_is_changed(
     ops: Any, artefact: tuple[str, str]
 ) -> None:

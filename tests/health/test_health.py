@@ -179,6 +179,7 @@ def test_html_404_slowness_and_silence_are_told_apart(
     assert silent.worst == "critical"
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("cause", "status", "said"),
     [
@@ -215,6 +216,7 @@ def test_an_api_that_does_not_answer_its_users_is_critical(
     assert not {f.next for f in found} & {"health/quick", "health/deep", ""}
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("drill", ["api-unreachable", "api-slow", "api-html", "api-404"])
 @pytest.mark.parametrize("procedure", ["health/quick", "health/deep"])
 def test_each_drill_of_the_api_is_named(lab: Any, drill: str, procedure: str) -> None:
@@ -223,6 +225,7 @@ def test_each_drill_of_the_api_is_named(lab: Any, drill: str, procedure: str) ->
         assert notebooks.run(procedure, target=TARGET)["ops"].findings.causes == {drill}
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("body", "status", "seen"),
     [
@@ -244,6 +247,7 @@ def test_a_probe_that_answers_200_is_as_well_as_its_body_says(
     assert seen in found[0].seen
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("body", "statuses"),
     [

@@ -108,6 +108,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.stop()
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("shared", [False, True], ids=["one machine", "two machines"])
 def test_two_who_start_at_once_start_one(
     project: Project, request: pytest.FixtureRequest, shared: bool, monkeypatch: pytest.MonkeyPatch

@@ -168,6 +168,7 @@ FROM generate_series(1, :count), (SELECT now() - :age * interval '1 hour' AS beg
 """
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("told", "warned"),
     [
@@ -205,6 +206,7 @@ FROM generate_series(1, :count) AS n, (SELECT now() - :age * interval '1 hour' A
 """
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("started", ["made", "NULL"])  # some tables do not say when it began
 @pytest.mark.parametrize(("minutes", "told"), [(6, True), (1, False)])
 def test_what_takes_longer_for_hours_is_not_lost_in_a_day(

@@ -76,6 +76,7 @@ def stamp(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%d/%m/%y %H:%M:%S}"
 
 
+@pytest.mark.slow
 def test_an_alarm_follows_its_metric_and_says_why(
     client: Any, metrics: Store, name: str, clock: list[float]
 ) -> None:

@@ -140,6 +140,7 @@ def test_deep_health_is_nested_in_staging_and_flat_in_production(lab: Any) -> No
     assert production == {"status": "healthy", "database": "ok", "s3": "ok", "cognito": "ok"}
 
 
+@pytest.mark.slow
 def test_readiness_follows_the_real_database(ops: Connection, restored: Any) -> None:
     secret = ops.target["database"]["secret"]
     held = json.loads(
@@ -234,6 +235,7 @@ def test_the_cognito_sync_gives_a_latecomer_a_row(lab: Any, ops: Connection) -> 
     assert lab.state() == before
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_lab(lab: Any) -> None:
     before = lab.state()
     lab.reset()

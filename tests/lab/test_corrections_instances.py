@@ -127,6 +127,7 @@ def test_the_parameter_group_limits_the_connections(rds: Any) -> None:
         each.close()
 
 
+@pytest.mark.slow
 def test_a_new_instance_takes_logins_when_it_is_available(rds: Any) -> None:
     made = rds.create_db_instance(
         DBInstanceIdentifier="other",

@@ -68,6 +68,7 @@ def test_the_rows_of_thirty_days_are_there(app: psycopg.Connection[Any], place: 
     assert one(app, f"SELECT count(DISTINCT tenant_id) FROM {TABLE}") == 12
 
 
+@pytest.mark.slow
 def test_the_timeline_shows_what_is_not_deleted(app: psycopg.Connection[Any]) -> None:
     shown, deleted = one(
         app,
@@ -140,6 +141,7 @@ def test_ticking_and_reading_the_state_change_nothing(place: Place) -> None:
     assert before["sql"]["loglineos_production"][TABLE][0] == ROWS
 
 
+@pytest.mark.slow
 def test_a_changed_row_shows_in_the_state(place: Place) -> None:
     before = state(place)
     with rds.connect(place) as connection:

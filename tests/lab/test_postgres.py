@@ -62,6 +62,7 @@ def test_a_recovery_to_this_moment_holds_the_last_commit(postgres: Postgres) -> 
     assert orders(postgres, "shop_now") == 4
 
 
+@pytest.mark.slow
 def test_a_recovery_of_what_was_not_there_leaves_nothing(postgres: Postgres) -> None:
     with pytest.raises(OpsError, match="did not exist at"):
         postgres.recover_database("store", datetime.now(UTC), "store_now", "keeper")

@@ -102,6 +102,7 @@ CHANGES: dict[str, Callable[[Any, Place, dict[str, str]], Any]] = {
 }
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("part", list(CHANGES))
 def test_a_change_shows_in_its_part_and_in_no_other(
     aws: Any, place: Place, filled: dict[str, str], part: str

@@ -26,7 +26,6 @@ from opslib.lab.server import opened
 from opslib.reports import reports
 from opslib.runs import choices
 from tests import notebooks
-from tests.conftest import some
 
 SHOP = """\
 title: Shop production
@@ -243,13 +242,15 @@ def shop(home: Path) -> Connection:
     return connect(TARGET)
 
 
-@pytest.mark.parametrize("name", some(FILES, 6))
+@pytest.mark.some(6)
+@pytest.mark.parametrize("name", FILES)
 def test_its_daily_report_finds_nothing_wrong(home: Path, name: str) -> None:
     found = reports.daily(connect(f"lab/{name}")).findings
     assert len(found) >= 4
     assert [each for each in found if each.status != "ok"] == []
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("name", "begins"),
     [("clinic-production", "arn:aws-eusc:"), ("ledger-production", "arn:aws-cn:")],
@@ -278,6 +279,7 @@ def test_its_daily_report_looks_at_all_that_its_file_describes(shop: Connection)
     assert looked | {"secrets", "certificates"} <= set(reports.daily(shop).parts)
 
 
+@pytest.mark.some(5)
 @pytest.mark.parametrize(
     ("procedure", "given"),
     [
@@ -328,7 +330,8 @@ def test_what_looks_is_offered_only_where_the_file_has_what_it_needs(home: Path)
 DRILLS = {drill.name: drill for drill in generic.drills()}
 
 
-@pytest.mark.parametrize("name", some(DRILLS, 12))
+@pytest.mark.some(12)
+@pytest.mark.parametrize("name", DRILLS)
 def test_a_drill_of_any_system_is_named_and_leaves_nothing(home: Path, name: str) -> None:
     before = practice.state("shop-production")
     told = next(

@@ -109,6 +109,7 @@ def test_one_client_that_sends_malformed_requests_is_named(ops: Connection, lab:
     assert "missing field" in kinds.loc["validation", "example"]
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("drill", "kind", "follows"),
     [
@@ -207,6 +208,7 @@ def test_denied_lines_are_unknown_and_denied_metrics_are_said(ops: Connection, l
         assert "invocations could not be counted" in troubles.check_kinds(ops).note
 
 
+@pytest.mark.slow
 def test_the_notebook_reads_only(lab: Any) -> None:
     before = lab.state(PLACE)
     left = notebooks.run("logs/errors")

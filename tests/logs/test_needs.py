@@ -26,6 +26,7 @@ def dms(lab: Any) -> Any:
     return connect(TARGET)
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("drills", "causes"),
     [

@@ -159,6 +159,7 @@ def resources(name: str, target: str) -> dict[str, list[str]]:
     return {a: each["Resource"] for each in policy["Statement"] for a in each["Action"]}
 
 
+@pytest.mark.slow
 def test_names_that_only_the_lab_knows_are_any_for_the_real_target(project: Project) -> None:
     path = project.home / "parameters" / "targets" / f"{KEY}.yaml"
     path.write_text(path.read_text() + "functions:\n  api: {name: api-of-the-app}\n")
@@ -187,6 +188,7 @@ def test_names_that_only_the_lab_knows_are_any_for_the_real_target(project: Proj
     assert "known in the lab only: * stands for each" in said
 
 
+@pytest.mark.slow
 def test_what_the_role_of_a_change_did_is_a_policy_of_its_own(project: Project) -> None:
     role = f"arn:aws:iam::{ACCOUNT}:role/changes"
     path = project.home / "parameters" / "targets" / f"{KEY}.yaml"

@@ -229,6 +229,7 @@ def test_an_altered_approval_or_preview_does_not_count(strict: dict[str, Connect
         apply(operator, plan_head(operator), plan.id)
 
 
+@pytest.mark.slow
 def test_the_lab_practises_it_by_the_command(
     lab: PracticeLab, records_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_lost_index_is_an_error_that_says_how_it_is_made_again(
         project.run("short")
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("lose", LOSSES)
 def test_a_lost_index_is_made_again_in_the_order_of_the_files(
     project: Project,

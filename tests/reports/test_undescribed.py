@@ -44,6 +44,7 @@ def test_each_kind_is_compared_with_the_file(
     assert check_undescribed(ops).worst == ("warn" if "list_functions" in more else "ok")
 
 
+@pytest.mark.slow
 def test_a_new_queue_is_told_from_its_first_message_on(lab: Any) -> None:
     ops = connect("lab/dms-dev")
     try:

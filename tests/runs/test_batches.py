@@ -22,7 +22,6 @@ import pytest
 from opslib.records import reading, verification
 from opslib.records.records import Record
 from opslib.runs import forks, runs
-from tests.conftest import some
 from tests.projects import JOURNAL, TARGET, Project, ran
 from tests.runs.test_engine import (  # noqa: F401 - whatever holds for a kernel of its own
     WAITS,
@@ -384,26 +383,24 @@ def test_the_command_shows_a_summary_first_and_ends_with_the_worst_status(projec
     assert "tests/fails on lab/bluemoxon-staging: [1/4] Fails" in worse.stderr
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    some(
-        [
-            (["tests/one", "tests/tow"], "Unknown procedure 'tests/tow'. Did you mean 'tests/two'"),
-            (
-                ["tests/one", "tests/two", "-p", "mots=3"],
-                "Unknown parameter 'mots' of tests/one, tests/two. Did you mean 'most'?",
-            ),
-            (["tests/one", "tests/two", "-p", "most=many"], "most='many' of tests/two is not int"),
-            (
-                ["tests/one", "tests/two", "--apply"],
-                "tests/one changes nothing, so there is nothing to apply.",
-            ),
-            (["tests/one", "tests/two", "-p", "approved=abc"], "-p approved=… applies one plan."),
-            (["tests/one", "tests/two", "-p", "target=x"], "The target is given with -t"),
-            (["tests/one", "-t", "lab/moon-*"], "No target matches 'lab/moon-*'"),
-        ],
-        4,
-    ),
+    [
+        (["tests/one", "tests/tow"], "Unknown procedure 'tests/tow'. Did you mean 'tests/two'"),
+        (
+            ["tests/one", "tests/two", "-p", "mots=3"],
+            "Unknown parameter 'mots' of tests/one, tests/two. Did you mean 'most'?",
+        ),
+        (["tests/one", "tests/two", "-p", "most=many"], "most='many' of tests/two is not int"),
+        (
+            ["tests/one", "tests/two", "--apply"],
+            "tests/one changes nothing, so there is nothing to apply.",
+        ),
+        (["tests/one", "tests/two", "-p", "approved=abc"], "-p approved=… applies one plan."),
+        (["tests/one", "tests/two", "-p", "target=x"], "The target is given with -t"),
+        (["tests/one", "-t", "lab/moon-*"], "No target matches 'lab/moon-*'"),
+    ],
 )
 def test_bad_usage_of_any_is_refused_before_any_kernel_starts(
     project: Project, arguments: list[str], said: str

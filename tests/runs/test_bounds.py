@@ -13,7 +13,6 @@ from nbformat import from_dict, v4
 
 from opslib.records import outputs, sealing
 from opslib.records.outputs import SPILL, Outputs
-from tests.conftest import some
 from tests.projects import JOURNAL, TARGET, Project
 
 LIMIT = 20_000_000
@@ -45,7 +44,8 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("flood", some(FLOODS, 6))
+@pytest.mark.some(6)
+@pytest.mark.parametrize("flood", FLOODS)
 def test_a_record_is_bounded_whatever_is_shown(flood: str, tmp_path: Path) -> None:
     kept = Outputs(tmp_path / "x.spill")
     cells = [v4.new_code_cell("") for _ in range(2)]
@@ -63,6 +63,7 @@ def test_a_record_is_bounded_whatever_is_shown(flood: str, tmp_path: Path) -> No
     assert "not kept" in text or "x.spill/" in text or len(text) > 1000
 
 
+@pytest.mark.slow
 def test_a_file_that_could_not_be_written_is_told_not_to_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +107,7 @@ def test_an_answer_of_thirty_megabytes_ends_no_run(project: Project) -> None:
     assert sum(path.stat().st_size for path in project.files()) < LIMIT
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("forked", [False, True])
 def test_a_subprocess_speaks_in_the_record_and_masked(
     project: Project,

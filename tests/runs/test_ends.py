@@ -18,6 +18,7 @@ from tests.projects import JOURNAL, TARGET, Project
 LATER = "open('../../later', 'w').close()"
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     "leave",
     ["exit(0)", "exit(1)", "exit()", "quit()", "import sys; sys.exit(0)", "import os; os._exit(0)"],

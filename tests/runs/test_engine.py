@@ -142,6 +142,7 @@ def test_a_record_says_who_when_where_and_with_which_code(project: Project) -> N
     assert record.page.is_file()
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("events", "outcome", "status"),
     [
@@ -261,6 +262,7 @@ def _begun_last(saved: Path) -> str:
     return "".join(begun[-1]["source"]) if begun else ""
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_was_killed_shows_as_interrupted_with_all_it_had(
     project: Project,
 ) -> None:

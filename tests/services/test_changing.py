@@ -22,6 +22,7 @@ def changed(ops: Connection, **given: Any) -> None:
     ops.call("ecs", "update_service", **at, **given)
 
 
+@pytest.mark.slow
 def test_tasks_that_begin_after_a_scale_out_are_no_trouble(fresh: Connection) -> None:
     changed(fresh, desiredCount=4)
     found = services.check_services(connect(TARGET))

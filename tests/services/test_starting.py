@@ -29,6 +29,7 @@ def hold(ops: Connection, text: str) -> None:
     ops.call("secretsmanager", "put_secret_value", SecretId=SECRET, SecretString=text)
 
 
+@pytest.mark.slow
 def test_an_image_that_is_gone_is_told_while_all_tasks_run(ops: Connection) -> None:
     assert [f.status for f in services.check_startable(ops)] == ["ok"]
     service = Service(ops, "app")
@@ -40,6 +41,7 @@ def test_an_image_that_is_gone_is_told_while_all_tasks_run(ops: Connection) -> N
     assert not services.check_services(ops).troubles
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     "gone", [{"RecoveryWindowInDays": 7}, {"ForceDeleteWithoutRecovery": True}]
 )
@@ -54,6 +56,7 @@ def test_a_whole_secret_that_was_deleted_is_told_while_all_tasks_run(
     assert "would not start, or without OPENAI_API_KEY: Not found: " in found[0].seen
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("around", ["{}\n", "\ufeff{}", '"{}"'])
 def test_a_value_with_a_line_s_end_is_told_and_not_shown(ops: Connection, around: str) -> None:
     well = ops.secret(SECRET)
@@ -64,6 +67,7 @@ def test_a_value_with_a_line_s_end_is_told_and_not_shown(ops: Connection, around
     assert well["hf_api_key"] not in str(found)
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("text", ["CHANGEME", "no JSON"])
 def test_nobody_is_started_anew_without_what_it_needs(ops: Connection, text: str) -> None:
     well = ops.secret(SECRET)
@@ -80,6 +84,7 @@ def test_nobody_is_started_anew_without_what_it_needs(ops: Connection, text: str
         assert told["secret of web"].status == "critical"
 
 
+@pytest.mark.slow
 def test_a_key_that_was_lost_is_named_and_a_new_value_is_well(ops: Connection) -> None:
     well = ops.secret(SECRET)
     hold(ops, json.dumps({key: value for key, value in well.items() if key != "hf_api_key"}))
@@ -119,6 +124,7 @@ def test_nothing_is_restarted_that_would_not_come_up_again_or_is_being_deployed(
         services.plan_restart(ops, "app")
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("tasks", "least", "steps", "said"),
     [

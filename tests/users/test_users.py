@@ -91,6 +91,7 @@ def test_nothing_to_reset_is_a_plan_without_steps(ops: Connection) -> None:
     assert users.plan_reset_mfa(ops, JUNE).steps == ()
 
 
+@pytest.mark.slow
 def test_a_user_without_a_row_is_found_written_and_undone(
     ops: Connection, lab: PracticeLab
 ) -> None:
@@ -142,6 +143,7 @@ def test_a_user_who_is_there_is_not_created_again(ops: Connection) -> None:
         plan_create(ops, MARK)
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("permanent", "status"), [(False, "FORCE_CHANGE_PASSWORD"), (True, "CONFIRMED")]
 )
