@@ -57,6 +57,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("system", "rings"), chosen)
 
 
+@pytest.mark.some(2)
 def test_an_alarm_leads_to_the_cause(
     lab: PracticeLab,
     records_folder: Path,

@@ -41,6 +41,7 @@ def test_everybody_is_answered_and_undo_lets_them_through(
     assert ops.http("GET", "/api/v1/health").status == 200
 
 
+@pytest.mark.slow
 def test_it_is_turned_off_whoever_turned_it_on_and_that_is_undone(
     ops: Connection, lab: PracticeLab
 ) -> None:

@@ -320,7 +320,7 @@ def pin(plan: Any) -> dict[str, Any]:
     return {"digest": digest(plan, kept), "its own": kept == steps, "steps": kept}
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("target", CASES)
 def test_plans_have_the_content_and_the_names_that_they_had(
     request: pytest.FixtureRequest, lab: PracticeLab, records_folder: Path, target: str

@@ -104,6 +104,7 @@ def test_a_report_that_is_denied_is_unknown(ops: Connection, lab: PracticeLab) -
         assert [f.status for f in access.check_keys(ops)] == ["unknown"]
 
 
+@pytest.mark.slow
 def test_a_role_that_is_gone_is_critical(ops: Connection, lab: PracticeLab) -> None:
     at = {"RoleName": "image-caption-gen-prod-task"}
     ops.call("iam", "delete_role_policy", **at, PolicyName="app")

@@ -71,6 +71,7 @@ def test_orphans_are_shown_with_totals_share_size_groups_and_ages(
     assert found[1].seen == "23 orphans"
 
 
+@pytest.mark.slow
 def test_rows_whose_object_is_gone_are_counted(ops: Connection, lab: PracticeLab) -> None:
     keys = list(reads.list_objects(ops, NAME, "books/")["key"])
     for key in keys[:3]:

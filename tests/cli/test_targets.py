@@ -81,7 +81,7 @@ def test_a_broken_file_hides_no_other(folder: Path) -> None:
     assert len(called("check", "*").stdout.splitlines()) == 6
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(6)
 @pytest.mark.parametrize("name", targets.names())
 def test_nothing_is_wrong_in_the_targets_that_are_here(name: str) -> None:
     assert called("check", name).exit_code == 0

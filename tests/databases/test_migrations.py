@@ -145,6 +145,7 @@ def with_database(ops: Connection, monkeypatch: pytest.MonkeyPatch, **facts: Any
     return ops
 
 
+@pytest.mark.slow
 def test_a_function_that_fails_says_why_and_how_its_log_ends(
     ledger: Connection, lab: PracticeLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,6 +181,7 @@ def test_the_rows_are_counted_as_the_statement_would_meet_them(
     assert rows.check_statement(ops, statement)[0].seen.split()[0] == str(number)
 
 
+@pytest.mark.slow
 def test_a_lock_that_does_not_come_ends_it_unchanged(
     lab: PracticeLab, clean: dict[str, Any], ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

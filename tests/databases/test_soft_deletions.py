@@ -76,6 +76,7 @@ def before_snapshot(lab: PracticeLab, clean: dict[str, Any]) -> str:
     return str(next(iter(set(lab.state(KEY)["rds"]["snapshots"]) - set(clean["rds"]["snapshots"]))))
 
 
+@pytest.mark.slow
 def test_without_a_snapshot_the_plan_says_so_and_only_the_flags_change(
     lab: PracticeLab, clean: dict[str, Any], ops: Connection
 ) -> None:

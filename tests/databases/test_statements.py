@@ -102,6 +102,7 @@ def test_that_index_serves_it(lab: PracticeLab, ops: Connection) -> None:
             sql.execute(ops, "DROP INDEX ledger.mended", {}, -1)
 
 
+@pytest.mark.slow
 def test_reports_over_everything_and_rare_ones_are_not_blamed(ops: Connection, app: Any) -> None:
     for _ in range(12):
         app.execute(REPORT).fetchall()

@@ -438,6 +438,7 @@ def test_a_denied_state_is_unknown_and_the_rest_is_told(ledger: Connection, lab:
         assert {f.status for f in invocations.check_functions(ledger)} == {"unknown"}
 
 
+@pytest.mark.slow
 def test_an_alias_of_another_name_is_rolled_back(ledger: Connection, lab: Any) -> None:
     with lab.broken(BAD, LEDGER_PLACE):
         found = check_versions(ledger, "loader")

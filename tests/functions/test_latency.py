@@ -91,6 +91,7 @@ def test_a_worker_may_take_half_its_time_out(lab: Any, function: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_starts_that_make_requests_slow_are_the_cause(ops: Connection, lab: Any) -> None:
     with lab.broken(COLD, PLACE):
         found = latencies.check_latency(ops, "loader")

@@ -219,6 +219,7 @@ def test_production_wants_its_name(ops: Connection, lab: Any) -> None:
     assert lab.state(PLACE) == before
 
 
+@pytest.mark.slow
 def test_a_reservation_that_throttles_is_named_and_raising_it_ends_it(
     ops: Connection, lab: Any
 ) -> None:

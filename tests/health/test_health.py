@@ -161,6 +161,7 @@ def test_a_deep_check_that_hangs_while_the_api_is_alive_waits_for_a_dependency(
     assert "a dependency does not answer" in found[0].seen
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("look", [health.check_probes, health.check_dependencies])
 def test_html_404_slowness_and_silence_are_told_apart(
     answering: Answering, look: Callable[..., Findings]

@@ -178,6 +178,7 @@ MEASURED = [
 ]
 
 
+@pytest.mark.slow
 def test_what_was_beyond_its_threshold_is_drawn_first_with_its_words_and_values(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -206,6 +206,7 @@ def test_a_migration_that_was_run_is_taken_back_with_the_drill(lab: Any, ops: Co
     assert lab.state() == before
 
 
+@pytest.mark.slow
 def test_the_connections_are_really_open_and_ring(lab: Any, ops: Connection) -> None:
     idle = (
         "pg_stat_activity WHERE application_name = 'bluemoxon-api' AND datname = current_database()"

@@ -94,6 +94,7 @@ def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
     return code
 
 
+@pytest.mark.slow
 def test_a_cluster_says_where_it_is_and_how_far_back_it_can_go(
     rds: Any, world: World, place: Place
 ) -> None:

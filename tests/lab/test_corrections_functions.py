@@ -255,6 +255,7 @@ def test_what_is_throttled_is_counted_and_not_logged(
     )
 
 
+@pytest.mark.slow
 def test_an_asynchronous_invocation_waits_until_it_may_run(functions: Any, aws: Any) -> None:
     functions.put_function_concurrency(FunctionName=NAME, ReservedConcurrentExecutions=0)
     request = functions.invoke(FunctionName=NAME, InvocationType="Event")["ResponseMetadata"][

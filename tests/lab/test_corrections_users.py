@@ -29,6 +29,7 @@ def create(cognito: Any, pool: str, **given: Any) -> Any:
     return cognito.admin_create_user(UserPoolId=pool, Username=NAME, **given)["User"]
 
 
+@pytest.mark.slow
 def test_an_update_of_an_app_client_resets_what_it_leaves_out(cognito: Any, pool: str) -> None:
     made = cognito.create_user_pool_client(
         UserPoolId=pool,

@@ -267,7 +267,7 @@ def test_the_dashboard_is_drawn_whatever_shorthand_it_is_written_in(ops: Connect
     assert "(text)" in page.note
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(5)
 @pytest.mark.parametrize(
     ("procedure", "given"),
     [

@@ -104,6 +104,7 @@ def test_malformed_requests_are_all_of_one_user(lab: Any, ops: Connection, past:
         assert len([line for line in found if "user-6202" in line]) == len(found) - ordinary > 30
 
 
+@pytest.mark.slow
 def test_two_drills_at_once_are_mended_one_by_one(lab: Any, ops: Connection, past: Window) -> None:
     before = lab.state(PLACE), lines(ops, past)
     practice.break_drill("configuration-drift", PLACE)

@@ -493,6 +493,7 @@ def test_the_newest_migration_is_read_as_each_tool_writes_it(
         sql.execute(shop, f"DROP TABLE {name}", {}, -1)
 
 
+@pytest.mark.slow
 def test_a_login_that_rds_manages_opens_the_database(home: Path) -> None:
     """The file of desk-staging names no secret: RDS says which it is."""
     assert sql_value(connect("lab/desk-staging"), "SELECT current_database()") == "desk_staging"

@@ -144,6 +144,7 @@ def test_errors_are_grouped_with_counts_and_times(ops: Any) -> None:
     assert found.causes == set()
 
 
+@pytest.mark.slow
 def test_a_bad_version_shows_as_a_pattern_that_is_too_frequent(lab: Any, ops: Any) -> None:
     before = {f.check for f in searches.check_errors(ops) if f.status != "ok"}
     with lab.broken("bad-version"):

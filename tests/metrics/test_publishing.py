@@ -22,6 +22,7 @@ def values(ops: Connection, metric: str) -> list[float]:
     return list(found["value"])
 
 
+@pytest.mark.slow
 def test_a_preview_publishes_nothing_and_an_apply_one_value_that_is_read_back(
     ops: Connection, lab: PracticeLab
 ) -> None:

@@ -61,6 +61,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
     return int(ended.value.code or 0), shown.out + shown.err
 
 
+@pytest.mark.slow
 def test_records_with_pages_and_spills_verify(two: list[Record]) -> None:
     assert problems() == ""
     assert (two[1].path.with_suffix(".spill") / "cell-04.txt").exists()

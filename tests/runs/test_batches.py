@@ -383,7 +383,7 @@ def test_the_command_shows_a_summary_first_and_ends_with_the_worst_status(projec
     assert "tests/fails on lab/bluemoxon-staging: [1/4] Fails" in worse.stderr
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(5)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

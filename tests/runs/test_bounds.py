@@ -44,7 +44,7 @@ FLOODS = {
 }
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(7)
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_record_is_bounded_whatever_is_shown(flood: str, tmp_path: Path) -> None:
     kept = Outputs(tmp_path / "x.spill")

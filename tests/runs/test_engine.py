@@ -516,6 +516,7 @@ def test_two_runs_at_once_keep_both_records(project: Project) -> None:
     assert verification.verify() == []
 
 
+@pytest.mark.slow
 def test_many_short_cells_are_not_saved_each(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

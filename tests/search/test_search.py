@@ -262,6 +262,7 @@ def test_a_write_that_is_blocked_changes_nothing_and_says_why(
         assert search.check_writes(lost).causes == {"search-write-blocked"}
 
 
+@pytest.mark.slow
 def test_the_stale_half_of_an_alias_is_another_index(ops: Connection, clean: Any) -> None:
     """A file may name an alias: what is looked at is the index behind it."""
     apply(ops, search.plan_restore(ops, "documents", name="documents-v2"), "now")

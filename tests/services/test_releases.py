@@ -74,6 +74,7 @@ def test_an_image_that_runs_or_is_older_is_told(ops: Connection, tag: str, said:
     assert (found.status, said in found.seen) == ("warn", True)
 
 
+@pytest.mark.slow
 def test_an_image_that_was_never_scanned_is_unknown(ops: Connection) -> None:
     push(ops, "v1.5.1", a="b")
     found = by_check(services.check_image(ops, "app", "v1.5.1"))["scan of v1.5.1"]

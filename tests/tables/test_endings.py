@@ -19,7 +19,7 @@ def whole(lab: PracticeLab) -> Iterator[None]:
     lab.reset()
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("end", "status"),
     [({"N": "1795887757801"}, "warn"), ({"S": "2027-01-01"}, "warn"), ({"N": "1795887757"}, "ok")],

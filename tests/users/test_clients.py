@@ -139,6 +139,7 @@ def triggered(ops: Connection, lab: PracticeLab) -> Iterator[Any]:
     lab.reset()
 
 
+@pytest.mark.slow
 def test_a_function_that_a_sign_in_calls_and_that_is_gone_is_told(
     ops: Connection, triggered: Any
 ) -> None:
