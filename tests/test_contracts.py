@@ -231,7 +231,7 @@ def judged(looked: Looked) -> set[tuple[str, str]]:
     }
 
 
-@pytest.mark.some(20)
+@pytest.mark.some(40)
 @every(looking())
 def test_looking_changes_nothing_and_what_is_denied_is_unknown_and_never_ok_nor_absent(
     lab: PracticeLab, case: Case, request: pytest.FixtureRequest
@@ -284,7 +284,7 @@ TOLD_BESIDE = {
 NO_STATE = {"databases/restart", "databases/upkeep", "metrics/publish", "services/restart"}
 
 
-@pytest.mark.some(20)
+@pytest.mark.some(30)
 @every(changing())
 def test_a_preview_changes_nothing_what_was_applied_is_verified_and_an_undo_brings_it_back(
     lab: PracticeLab, case: Case

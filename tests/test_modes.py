@@ -27,6 +27,7 @@ def turn(ops: Connection, mode: str) -> Any:
     return apply(ops, edge.plan_mode(ops, mode), "now", confirmed(TARGET))
 
 
+@pytest.mark.slow
 def test_everybody_is_answered_and_undo_lets_them_through(
     ops: Connection, lab: PracticeLab
 ) -> None:

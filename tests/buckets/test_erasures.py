@@ -92,6 +92,7 @@ def test_a_row_may_be_deleted_and_takes_nothing_along_unsaid(
         erasures.plan_erasure(ops, "document", ID)
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("how", ["hold", "GOVERNANCE", "COMPLIANCE", "past"])
 def test_a_lock_on_any_version_stops_it_before_anything_is_deleted(
     ops: Connection, lab: PracticeLab, document: Any, how: str

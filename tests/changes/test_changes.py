@@ -192,6 +192,7 @@ def test_nothing_is_taken_back_or_gone_on_with_by_a_record_that_was_altered(
     apply(ops, changes.plan_undo(ops, path.stem), "now")
 
 
+@pytest.mark.slow
 def test_what_a_broken_off_undo_did_is_believed_of_its_sealed_record_only(
     ops: Connection, clean: dict[str, Any]
 ) -> None:

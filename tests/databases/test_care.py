@@ -127,6 +127,7 @@ def test_nothing_takes_over_where_there_is_no_other(ops: Connection, lab: Practi
         databases.plan_restart(ops, "nope")
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("work", ["vacuum", "analyze", "reindex"])
 def test_a_table_is_looked_after_and_the_server_says_so(
     ops: Connection, lab: PracticeLab, work: str

@@ -175,6 +175,7 @@ def test_the_end_of_a_log_is_shown_without_secrets(
         lambdas.invoke(ledger, "loglineos-db-migration-production", {login["password"]: 1}, 30)
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("answered", "said"),
     [

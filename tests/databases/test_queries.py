@@ -112,7 +112,7 @@ def test_bars_without_rows_and_with_too_many_are_told() -> None:
     assert many.words.endswith("20 more are not drawn")
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(6)
 @pytest.mark.parametrize(
     ("query", "error"),
     [

@@ -110,6 +110,7 @@ def test_the_rows_are_shown_as_they_are(ops: Connection) -> None:
     assert found[0].seen == "2 rows named: 2 to be seen, 0 deleted already, 0 not there"
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize(
     ("rows", "error", "says"),
     [

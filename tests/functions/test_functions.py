@@ -79,6 +79,7 @@ def test_a_version_that_failed_from_its_start_is_the_cause(ops: Connection, lab:
     assert live.errors_per_100 > 10 > before.errors_per_100
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("drill", ["vpc-endpoint-missing", "bucket-missing", "migration-pending"])
 def test_what_the_surroundings_do_is_not_blamed_on_the_version(
     ops: Connection, lab: Any, drill: str

@@ -60,6 +60,7 @@ def stopped(ops: Connection, found: Requests, well: bool = True, seconds: int = 
     return latencies._stopped(Function(ops, "loader"), seconds, found, well)
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("target", "function"),
     [(TARGET, "loader"), ("lab/bluemoxon-staging", "api"), ("lab/bluemoxon-production", "api")],
@@ -102,6 +103,7 @@ def test_starts_that_make_requests_slow_are_the_cause(ops: Connection, lab: Any)
     assert (found.evidence["with_start"] == found.evidence["slow"]).all()
 
 
+@pytest.mark.slow
 def test_what_callers_wait_for_shows_a_start(ops: Connection, lab: Any) -> None:
     with lab.broken(COLD, PLACE):
         found = latencies.check_latency(ops, "loader")

@@ -84,6 +84,7 @@ def test_an_event_that_was_altered_is_left_and_one_that_is_missing_is_told(
     assert "the event before it is lost" in " ".join(lost().doubts.values())
 
 
+@pytest.mark.slow
 def test_in_s3_a_machine_that_is_lost_takes_no_event_with_it(project: Project, bucket: str) -> None:
     before = an_incident(project)
     shutil.rmtree(project.records)

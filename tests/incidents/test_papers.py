@@ -148,6 +148,7 @@ def test_a_stranger_verifies_the_zip_and_finds_what_was_altered(
     assert verification.verify() == []
 
 
+@pytest.mark.slow
 def test_people_are_hidden_everywhere_each_by_one_name(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

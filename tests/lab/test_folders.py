@@ -53,7 +53,7 @@ def run(*arguments: str) -> str:
     return CliRunner().invoke(commands.lab, arguments, catch_exceptions=False).stdout
 
 
-@pytest.mark.some(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("marked", [False, True])
 def test_a_forged_state_file_removes_nothing(home: Path, decoy: Path, marked: bool) -> None:
     before = contents(decoy)

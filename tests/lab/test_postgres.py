@@ -55,6 +55,7 @@ def test_a_recovery_brings_back_what_was_deleted(postgres: Postgres) -> None:
     assert "shop" not in postgres.databases()
 
 
+@pytest.mark.slow
 def test_a_recovery_to_this_moment_holds_the_last_commit(postgres: Postgres) -> None:
     with psycopg.connect(postgres.url("shop", "keeper", "a-password")) as connection:
         connection.execute("INSERT INTO orders VALUES (4, 'map')")

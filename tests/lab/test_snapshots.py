@@ -123,6 +123,7 @@ def test_reading_changes_nothing(aws: Any, place: Place, filled: dict[str, str])
     assert (message.approximate_receive_count, message.visible) == (1, True)
 
 
+@pytest.mark.slow
 def test_no_secret_and_no_password_is_in_it(place: Place, filled: dict[str, str]) -> None:
     assert "a-fine-password" not in json.dumps(state(place))
     assert state(place)["secrets"][filled["name"]]["AWSCURRENT"] != "one"

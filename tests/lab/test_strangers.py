@@ -279,7 +279,7 @@ def test_its_daily_report_looks_at_all_that_its_file_describes(shop: Connection)
     assert looked | {"secrets", "certificates"} <= set(reports.daily(shop).parts)
 
 
-@pytest.mark.some(5)
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     ("procedure", "given"),
     [
@@ -330,7 +330,7 @@ def test_what_looks_is_offered_only_where_the_file_has_what_it_needs(home: Path)
 DRILLS = {drill.name: drill for drill in generic.drills()}
 
 
-@pytest.mark.some(12)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRILLS)
 def test_a_drill_of_any_system_is_named_and_leaves_nothing(home: Path, name: str) -> None:
     before = practice.state("shop-production")

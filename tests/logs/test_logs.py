@@ -152,6 +152,7 @@ def test_a_bad_version_shows_as_a_pattern_that_is_too_frequent(lab: Any, ops: An
     assert any("AttributeError" in pattern for pattern in after - before)
 
 
+@pytest.mark.slow
 def test_trouble_of_one_pattern_is_one_finding_and_aws_s_reason_is_in_it(
     fresh: Any, lab: Any
 ) -> None:

@@ -64,6 +64,7 @@ def dropped(file: Path) -> None:
 LOSSES = [gone, emptied, overwritten, torn, dropped]
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("lose", LOSSES)
 def test_a_lost_index_is_an_error_that_says_how_it_is_made_again(
     project: Project,

@@ -54,6 +54,7 @@ def test_a_deleted_bucket_is_recovered_to_the_end(ops: Connection, deleted: None
     assert found["RTO of the database, as rehearsed"].seen == "never"
 
 
+@pytest.mark.slow
 def test_what_the_bucket_has_by_now_is_never_overwritten(
     ops: Connection, clean: dict[str, Any]
 ) -> None:

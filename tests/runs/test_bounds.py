@@ -29,13 +29,13 @@ def shown(**data: str) -> Any:
 
 PICTURE = base64.b64encode(os.urandom(1_000_000)).decode()
 FLOODS = {
+    "many small ones": [shown(text_plain="x")] * 5_000,
     "lines": [stream("line of a log\n" * 5_000)] * 300,
     "one long line": [stream("x" * 1_000_000)] * 20,
     "pictures": [shown(image_png=PICTURE)] * 60,
     "one large picture": [shown(image_png="A" * 12_000_000)],
     "no picture at all": [shown(image_png="not base64 " * 1_000_000)],
     "tables": [shown(text_html="<table>" * 20_000, text_plain="t" * 90_000)] * 100,
-    "many small ones": [shown(text_plain="x")] * 5_000,
     "control characters": [stream("\x00\x1b" * 100_000)] * 20,
     "emoji": [stream("\U0001f600" * 100_000)] * 20,
     "errors": [v4.new_output("error", ename="E", evalue="e" * 10**6, traceback=["t" * 10**5] * 99)]
@@ -44,7 +44,7 @@ FLOODS = {
 }
 
 
-@pytest.mark.some(7)
+@pytest.mark.some(11)
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_record_is_bounded_whatever_is_shown(flood: str, tmp_path: Path) -> None:
     kept = Outputs(tmp_path / "x.spill")

@@ -172,7 +172,7 @@ def test_a_scheduler_that_goes_away_is_said_with_what_was_done(
     assert re.search(r"dask://\S+ is lost: .* Of 6 runs 0 ended and are kept, .*4 not begun", told)
 
 
-@pytest.mark.some(5)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("executor", "more", "error", "said"),
     [

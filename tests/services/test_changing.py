@@ -52,6 +52,7 @@ def test_tasks_that_begin_for_long_or_again_and_again_are_one(
     assert states._counted(service).status == status
 
 
+@pytest.mark.slow
 def test_tasks_of_before_a_new_value_are_told_unless_they_are_being_replaced(
     lab: PracticeLab, fresh: Connection
 ) -> None:

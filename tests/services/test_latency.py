@@ -48,6 +48,7 @@ def test_a_good_hour_rules_all_reasons_out(ops: Connection) -> None:
     assert not ops.findings.causes
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("drill", "cause", "follows"),
     [

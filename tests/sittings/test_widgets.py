@@ -96,6 +96,7 @@ def test_not_now_and_stop_leave_a_preview(lab: PracticeLab, desk: Open) -> None:
     assert lab.state() == before
 
 
+@pytest.mark.slow
 def test_production_wants_its_name(desk: Open) -> None:
     at = desk("functions/rollback", on=PRODUCTION, watch_seconds="0")
     _asked(at)

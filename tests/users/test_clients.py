@@ -149,6 +149,7 @@ def test_a_function_that_a_sign_in_calls_and_that_is_gone_is_told(
     assert "gone is absent; who passes it is refused" in found.troubles[0].seen
 
 
+@pytest.mark.slow
 def test_one_that_may_not_be_asked_for_is_not_called_gone(
     ops: Connection, triggered: Any, lab: PracticeLab
 ) -> None:

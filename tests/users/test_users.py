@@ -71,6 +71,7 @@ def test_a_factor_from_before_the_pool_is_stale(ops: Connection) -> None:
     assert (found.cause, found.status) == ("mfa-stale", "critical")
 
 
+@pytest.mark.slow
 def test_resetting_the_second_factor_mends_it_and_is_undone(
     ops: Connection, lab: PracticeLab
 ) -> None:
