@@ -5,11 +5,11 @@ Healthy before and after every test that uses it.
 
 from __future__ import annotations
 
-import copy
 import functools
 import gc
 import inspect
 import os
+import pickle
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,14 +59,17 @@ _load = targets.load
 
 
 @functools.cache
-def _loaded(name: str, _file: Path, _written: int, _profile: str | None) -> targets.Target:
-    return _load(name)
+def _loaded(name: str, _file: Path, _written: int, _profile: str | None) -> bytes:
+    return pickle.dumps(_load(name))
 
 
 def _known(name: str) -> targets.Target:
     file = targets.path(name)
     written = file.stat().st_mtime_ns if file.exists() else 0
-    return copy.deepcopy(_loaded(name, file, written, os.environ.get("OPSLIB_PROFILE")))
+    known: targets.Target = pickle.loads(
+        _loaded(name, file, written, os.environ.get("OPSLIB_PROFILE"))
+    )
+    return known
 
 
 targets.load = _known
