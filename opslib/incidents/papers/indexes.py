@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -16,7 +17,12 @@ from opslib.records import records
 from opslib.records.records import Record
 
 _LINK = re.compile(r"\[([^\]]*)\]\(\.\./\.\./(\d{4}/\d\d/[\w-]+\.html)\)")
+_TITLE = re.compile(r"\A# .*")  # the page has it already
 _PICTURE = re.compile(r"^!\[(.*)\]\((metrics-[\w-]+\.png)\)$", re.MULTILINE)
+_IMAGE = Markup(
+    '<p class="wide" role="group" tabindex="0" aria-label="Plot">'
+    '<img class="plot" alt="{}" src="data:image/png;base64,{}"></p>'
+)
 _RECORD = re.compile(r"\b\d{8}T\d{6}Z-[0-9a-f]{6}\b")
 _TIMELINE = re.compile(r"^## Timeline\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
@@ -62,14 +68,14 @@ def _shown(
     its timeline, which stands below with links.
     """
     own = _LINK.sub(r"\1", _TIMELINE.sub("", markdown)).replace(FOR_AUTHORS, "")
+    own = _TITLE.sub("## Post-mortem", own)
     texts = _PICTURE.split(own)  # text, words, name, text, words, name, text
     for text, words, name in zip(texts[::3], [*texts[1::3], ""], [*texts[2::3], ""], strict=True):
         yield Markup(_RECORD.sub(lambda hit: _linked(hit[0], there, at), sanitise.markdown(text)))
         if name in pictures:
             data = base64.b64encode(pictures[name]).decode()
-            said = re.sub(r"\\(.)", r"\1", words).replace("&lt;", "<").replace("&gt;", ">")
-            image = '<p><img class="plot" alt="{}" src="data:image/png;base64,{}"></p>'
-            yield Markup(image).format(said, data)
+            said = html.unescape(re.sub(r"`(.)`|\\(.)", r"\1\2", words))
+            yield _IMAGE.format(said, data)
 
 
 def _linked(id: str, there: set[str], at: Callable[[str], str]) -> str:
