@@ -217,7 +217,7 @@ def as_markdown(rows: Sequence[Row], link: Any = None) -> str:
     return "\n".join(lines)
 
 
-def escape(text: str) -> str:
+def escape(text: object) -> str:
     """Text of strangers in Markdown: no markup, HTML or formula, no new line, no column of a table,
     nothing that is not seen.
     """

@@ -45,6 +45,7 @@ def test_without_any_record_what_nobody_read_is_unknown(project: Project) -> Non
     assert "requests that failed, of all | *unknown*: nobody read it" in said
     assert "time to detect | began to detected | *unknown*: began and detected not marked" in said
     assert "*unknown*: the account was not asked" in said
+    assert "UTC, when it was started: nobody marked it |" in said
     assert "No run of ours changed anything." in said
     # a time that nobody marked is one gap, and no action
     assert said.count("not marked: began, detected, acknowledged") == 1

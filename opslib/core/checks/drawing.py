@@ -260,11 +260,10 @@ def _mark(axis: Any, within: Window, strokes: Sequence[Stroke]) -> None:
         style, kinds = _style("mark"), _style("marks")
         line = kinds[stroke.kind if stroke.kind in kinds else "change"]
         axis.axvline(stroke.time, **line, linewidth=1.0, zorder=2.5)
-        late = stroke.time - within.start > within.end - stroke.time
-        style |= {"color": line["color"], "ha": "right" if late else "left"}
         at = (stroke.time - within.start) / (within.end - within.start)
+        style |= {"color": line["color"], "ha": "right" if at > 0.5 else "left"}
         wide = _LETTER * (len(stroke.label) + 2) / axis.bbox.width
-        left = at - wide if late else at
+        left = at - wide * (at > 0.5)
         row = next((row for row, end in enumerate(ends) if end <= left), 3)
         ends[row] = left + wide
         axis.text(at, 0.99 - 0.085 * row, f" {stroke.label} ", transform=axis.transAxes, **style)

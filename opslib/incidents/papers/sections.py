@@ -77,7 +77,7 @@ class PostMortem:
     def parts(self) -> Iterator[Part]:
         """In their order."""
         made = templates(Path(__file__).parent, autoescape=True, finalize=_escaped)
-        made.filters |= {"minute": _minute, "alt": _alt, "state": _state}
+        made.filters |= {"minute": _minute, "state": _state}
         text = made.get_template("post-mortem.md").render(
             of=self,
             i=self.incident,
@@ -156,15 +156,11 @@ class PostMortem:
 
 
 def _escaped(value: object) -> Markup:
-    return value if isinstance(value, Markup) else Markup(escape(str(value)))
+    return value if isinstance(value, Markup) else Markup(escape(value))
 
 
 def _minute(when: object) -> str:
     return f"{when:%Y-%m-%d %H:%M} UTC"
-
-
-def _alt(text: str) -> Markup:
-    return Markup(escape(text).replace("(", "\\(").replace(")", "\\)"))
 
 
 def _state(value: object) -> str:
