@@ -91,7 +91,7 @@ def _open(box: Widget, table: Frame) -> None:
         description="the last first", indent=False, layout={"width": "auto"}
     )
     told, shown = said(), ipywidgets.HTML().add_class("jp-RenderedHTMLCommon")
-    text = table.astype(str).agg(" ".join, axis=1).str.lower()
+    text = table.astype(str).fillna("").agg(" ".join, axis=1).str.lower()
 
     def draw(_: object = None) -> None:
         wanted = words.value.lower().split()
