@@ -102,7 +102,8 @@ def html_frame(shown: Frame) -> str:
             float_format=_read,
         )
     # What is in the cells is escaped: these tags are pandas' own.
-    left = re.sub("<(t[dh])>", rf'<\1 style="{_LEFT}">', _no_formula(table))
+    broken = re.sub(f"<td>(?=[^<]*{_LONG_WORD})", f'<td style="{_LEFT}{_BREAKS}">', table)
+    left = re.sub("<(t[dh])>", rf'<\1 style="{_LEFT}">', _no_formula(broken))
     hidden = len(shown) - _ROWS
     return left + (f"<p>{hidden} more rows.</p>" if hidden > 0 else "")
 
@@ -202,7 +203,8 @@ def html_table(header: Sequence[str], rows: Iterable[Sequence[Any]], css: str) -
     return f'<table class="{css}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
-_LONG_WORD = 25
+_LONG_WORD = r"[^\s<]{26}"
+_BREAKS = ";overflow-wrap:anywhere;min-width:9em"  # else it pushes what is beside it off the page
 _LEFT = "text-align:left;vertical-align:top"
 _COLOURS = {"ok": "#1a7f37", "warn": "#9a6700", "unknown": "#6639ba", "critical": "#cf222e"}
 
@@ -210,10 +212,8 @@ _COLOURS = {"ok": "#1a7f37", "warn": "#9a6700", "unknown": "#6639ba", "critical"
 def _cell(value: Any) -> str:
     colour = _COLOURS.get(str(value))
     style = f"{_LEFT};color:{colour};font-weight:bold" if colour else _LEFT
-    if any(
-        len(word) > _LONG_WORD for word in str(value).split()
-    ):  # else a call pushes what is beside it off the page
-        style += ";overflow-wrap:anywhere;min-width:9em"
+    if re.search(_LONG_WORD, str(value)):
+        style += _BREAKS
     return f'<td style="{style}">{escaped(value)}</td>'
 
 

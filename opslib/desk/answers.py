@@ -91,12 +91,11 @@ def _open(box: Widget, table: Frame) -> None:
         description="the last first", indent=False, layout={"width": "auto"}
     )
     told, shown = said(), ipywidgets.HTML().add_class("jp-RenderedHTMLCommon")
-    text = table.astype(str)
+    text = table.astype(str).fillna("").agg(" ".join, axis=1).str.lower()
 
     def draw(_: object = None) -> None:
         wanted = words.value.lower().split()
-        held = text.apply(lambda row: " ".join(row).lower(), axis=1)
-        found = table[held.map(lambda row: all(word in row for word in wanted))]
+        found = table[text.map(lambda row: all(word in row for word in wanted))]
         if by.index:
             found = found.sort_values(found.columns[by.index - 1], ascending=not falling.value)
         say(told, f"{len(found):,} of {len(table):,} rows")

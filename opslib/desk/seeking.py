@@ -27,7 +27,7 @@ _STYLE = """<style>
 .opslib-door {max-width: 62rem; padding: 2px; overflow: visible}
 .opslib-door .widget-button {height: auto; min-height: 30px; line-height: 1.3; padding: 4px 10px}
 .opslib-door .opslib-hit .widget-button {
-  text-align: left; white-space: normal; width: 26rem; flex: 0 0 auto}
+  text-align: left; white-space: normal; width: 26rem !important; flex: 0 0 auto}
 .opslib-door .opslib-hit .widget-html {flex: 1 1 14rem}
 .opslib-door .widget-html {padding-left: 8px}
 .opslib-door .widget-html-content {line-height: 1.35; color: var(--jp-ui-font-color1, inherit)}
@@ -87,9 +87,7 @@ class Seeking:
         self._chosen()
 
     def _opens(self, name: str, title: str) -> Any:
-        made = widgets.Button(description=title, tooltip=f"opens {name}")
-        made.on_click(lambda _: self._ask(name))
-        return made
+        return button(title, partial(self._ask, name), tip=f"opens {name}")
 
     def _chosen(self) -> None:
         """Another target: what it is, and what helps there."""

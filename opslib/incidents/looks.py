@@ -27,9 +27,8 @@ def look_back(incident: Incident, progress: Progress) -> Record:
     """Read what happened outside of our records, and keep it as one: the procedure
     reports/post-mortem. Raises UsageError, OpsError.
     """
-    given = {"incident": incident.id}
-    [record] = runs.run_many([POST_MORTEM], [incident.target], given, progress=progress)
-    return record
+    asked = [POST_MORTEM], [incident.target], {"incident": incident.id}
+    return runs.run_many(*asked, progress=progress)[0]
 
 
 def _whole(incident: Incident) -> dict[str, Record]:

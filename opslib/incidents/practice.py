@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from opslib.incidents import clocks, incidents, levels
 from opslib.incidents.incidents import Incident
 
 HEADER = ("time", "last try", "this try", "")
-
-
-class Line(NamedTuple):
-    """A time of the last try and of this one, in words; `told`: `2 min sooner`."""
-
-    words: str
-    before: str
-    now: str
-    told: str
 
 
 def start(drill: str, title: str, target: str, severity: str = "", alarm: str = "") -> Incident:
@@ -37,10 +26,12 @@ def last_try(incident: Incident) -> Incident | None:
     return next((i for i in before if i.ended and i.drill == incident.drill), None)
 
 
-def compared(incident: Incident, last: Incident) -> list[Line]:
-    """Each time of TIMES; *unknown* where a milestone was not marked, in one of them or both."""
+def compared(incident: Incident, last: Incident) -> list[tuple[str, ...]]:
+    """Each time of TIMES as HEADER says, in words, at last `2 min sooner`; *unknown* where a
+    milestone was not marked, in one of them or both.
+    """
     return [
-        Line(
+        (
             words,
             clocks.between(last, start, end),
             clocks.between(incident, start, end),

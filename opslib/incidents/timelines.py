@@ -13,6 +13,7 @@ from typing import Any
 
 from opslib.core import UNSURE, Json, OpsError, cut
 from opslib.core.findings import MIME
+from opslib.core.text import plain
 from opslib.core.times import as_iso
 from opslib.incidents import clocks, incidents, looks, standing
 from opslib.incidents.incidents import Incident
@@ -20,7 +21,11 @@ from opslib.records import copies, reading
 from opslib.records.records import Record
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
-_MARKUP = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|#"} | {"<": "&lt;", ">": "&gt;"})
+_MARKUP = str.maketrans(
+    {mark: f"\\{mark}" for mark in "`*_[]|#~"}
+    | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+    | {mark: f"`{mark}`" for mark in "$\\"}  # else what follows is set as a formula
+)
 _NEAR = timedelta(seconds=10)  # a call, and the event that CloudTrail has of it
 _SAME = timedelta(minutes=2)  # a version, and who published it
 
@@ -212,6 +217,8 @@ def as_markdown(rows: Sequence[Row], link: Any = None) -> str:
     return "\n".join(lines)
 
 
-def escape(text: str) -> str:
-    """Text of strangers in Markdown: no markup, no HTML, no new line, no column of a table."""
-    return " ".join(str(text).split()).translate(_MARKUP)
+def escape(text: object) -> str:
+    """Text of strangers in Markdown: no markup, HTML or formula, no new line, no column of a table,
+    nothing that is not seen.
+    """
+    return " ".join(plain(text).split()).translate(_MARKUP)

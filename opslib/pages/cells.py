@@ -12,6 +12,7 @@ from opslib.core.findings import MIME
 from opslib.pages import pictures
 
 _NOT_SHOWN = {"injected-parameters", "papermill-error-cell-tag"}
+_NEIGHBOUR = re.compile(r"\]\((?=[\w-]+\.ipynb\))")  # a link within the chapter
 _NOTE_UNUSED = re.compile(r"\*Operator's note[^*\n]*\*")  # nobody wrote in it
 _TABLE = re.compile(r'<table class="opslib-findings">.*?</table>', re.S)
 _TRACE = re.compile(r"<details><summary>trace of: .*?</details>", re.S)
@@ -24,11 +25,13 @@ def shown(notebook: Any, counted: Sequence[Json]) -> list[Any]:
     """
     above = {_key(f): number for number, f in enumerate(counted) if f.get("status") != "ok"}
     told, titled = [], False
+    procedure = str(notebook["metadata"].get("opslib", {}).get("procedure", ""))
+    beside = f"](../{procedure.partition('/')[0]}/"
     for cell in notebook["cells"]:
         tags, source = cell["metadata"].get("tags", ()), cell["source"]
         if cell["cell_type"] == "markdown":
             source = source if titled else re.sub(r"\A# .*\n?", "", source)
-            titled = True
+            source, titled = _NEIGHBOUR.sub(beside, source), True
         unused = _NOTE_UNUSED.fullmatch(source.strip())
         if source.strip() and not unused and not _NOT_SHOWN.intersection(tags):
             outputs = [_output(out, above) for out in cell.get("outputs", ())]

@@ -20,6 +20,7 @@ _CLASSES = {"dataframe", "opslib-findings", "opslib-plan"}
 _LINK = re.compile(r"(?i)(?:https?://|mailto:)[^\s\x00-\x1f]+\Z")
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+\Z")
 _STATUS_CELL = re.compile(r"(<tr>\s*)<td>(ok|warn|unknown|critical)</td>")  # the first of a row
+_LONG_CELL = re.compile(r"<td>(?=(?:(?!</td>).)*[^\s<>]{26})", re.S)  # a word to be broken
 
 
 def clean_html(text: str) -> Markup:
@@ -38,7 +39,8 @@ def clean_html(text: str) -> Markup:
         link_rel=None,
         url_schemes={"http", "https", "mailto", "data"},
     )
-    return Markup(_STATUS_CELL.sub(r'\1<td class="status \2">\2</td>', cleaned))
+    told = _STATUS_CELL.sub(r'\1<td class="status \2">\2</td>', cleaned)
+    return Markup(_LONG_CELL.sub('<td class="long">', told))
 
 
 def _allowed(tag: str, name: str, value: str) -> str | None:

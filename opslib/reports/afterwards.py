@@ -233,6 +233,6 @@ def _impact(metric: Any, values: Frame, span: Window, found: Any) -> Finding:
         seen += f"; in all {', '.join(f'{name} {number(float(v))}' for name, v in sums.items())}"
     if not beyond:
         return told.ok(f"{seen}; within its threshold")
-    since = f"beyond it from {clock(beyond[0]['time'], span.end)}"
+    since = f"beyond its threshold from {clock(beyond[0]['time'], span.end)}"
     seen += f"; {since} to {clock(beyond[-1]['time'], span.end)}, {count(len(beyond), 'value')}"
     return told.warn(seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -83,6 +84,21 @@ def test_marks_in_one_place_are_one_line_named_by_the_worst() -> None:
     [first, second] = marks.strokes(marks.within(DAY, [rows]), DAY)
     assert (first.kind, first.label) == ("alarm", "api-errors +1")
     assert second.kind == "mine"
+
+
+def test_no_label_of_a_mark_lies_on_another() -> None:
+    names = ["detected", "acknowledged", "a-alarm-with-a-long-name", "mitigated", "resolved"]
+    strokes = [
+        marks.Stroke(END - timedelta(minutes=150 - 35 * n), "change", name)
+        for n, name in enumerate(names)
+    ]
+    figure = drawing._figure(1000, 320)
+    axis = figure.subplots()
+    drawing._panel(axis, plots.Panel("p", "count", [line("x", 3, 4)]), DAY, None, strokes)
+    drawing._png(figure)
+    boxes = [text.get_window_extent() for text in axis.texts if text.get_text().strip() in names]
+    assert len(boxes) == len(names)
+    assert not [1 for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
 
 
 def test_a_table_that_is_no_table_of_marks_is_refused() -> None:

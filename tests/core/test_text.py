@@ -5,6 +5,8 @@ Numbers with the unit that suits them, tables without exponents, headlines that 
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -64,3 +66,11 @@ def test_a_notebook_makes_no_formula_of_a_statement() -> None:
 )
 def test_a_headline_ends_at_a_sentence_or_a_word(seen: str, expected: str) -> None:
     assert verdicts._brief(seen) == expected
+
+
+def test_a_long_word_of_a_table_is_broken_and_a_short_one_is_not() -> None:
+    """Else what is beside it is pushed off the screen, or stands one letter below the other."""
+    table = html_frame(pd.DataFrame({"arn": ["arn:aws:iam::1:role/" + "x" * 90], "state": ["ok"]}))
+    [arn, state] = re.findall(r"<td[^>]*>", table)
+    assert "overflow-wrap:anywhere" in arn
+    assert "overflow-wrap" not in state

@@ -59,6 +59,12 @@ def test_a_clock_time_that_was_yesterdays_is_told_with_its_day(
     assert f"{found.id}: saw kept ({said:%Y-%m-%d %H:%M} UTC)" in capsys.readouterr().out
 
 
+def test_an_update_tells_each_note_on_a_line_of_its_own(project: Project) -> None:
+    started()
+    incidents.note("we roll back\n- to 6\n# now", kind="decided")
+    assert " UTC: we roll back - to 6 # now\n" in texts.update(incidents.find())
+
+
 def test_an_update_of_an_ended_incident_says_so_and_promises_no_next_one(project: Project) -> None:
     found = started()
     assert "being looked at.\n" in texts.update(found)

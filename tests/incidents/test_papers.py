@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -44,6 +45,7 @@ def test_without_any_record_what_nobody_read_is_unknown(project: Project) -> Non
     assert "requests that failed, of all | *unknown*: nobody read it" in said
     assert "time to detect | began to detected | *unknown*: began and detected not marked" in said
     assert "*unknown*: the account was not asked" in said
+    assert "UTC, when it was started: nobody marked it |" in said
     assert "No run of ours changed anything." in said
     # a time that nobody marked is one gap, and no action
     assert said.count("not marked: began, detected, acknowledged") == 1
@@ -104,6 +106,64 @@ def test_what_strangers_wrote_is_shown_and_does_nothing(project: Project, tmp_pa
     assert b'href="javascript' not in page
     rows = timelines.as_csv(timelines.timeline(incidents.find()).rows)
     assert "saw: =cmd()" in rows
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("it went from $5 to $10 a day", "it went from `$`5 to `$`10 a day"),
+        (r"in C:\(new) and \begin{x}", r"in C:`\`(new) and `\`begin{x}"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("evil \u202etxt.exe", "evil `\\`u202etxt.exe"),
+        ("it says &lt;b&gt; and ~~gone~~", r"it says &amp;lt;b&amp;gt; and \~\~gone\~\~"),
+    ],
+)
+def test_a_note_reads_in_jupyterlab_as_it_was_said(said: str, written: str) -> None:
+    """No formula in which text vanishes, no colour, no direction turned round."""
+    assert timelines.escape(said) == written
+
+
+def test_an_exported_incident_has_one_title_and_fits_its_page(
+    project: Project, tmp_path: Path
+) -> None:
+    started()
+    incidents.note("w" * 3000)
+    documents.make(incidents.find())
+    exports.write(incidents.find(), tmp_path / "x.zip")
+    page = zipfile.ZipFile(tmp_path / "x.zip").read(f"{incidents.find().id}/index.html").decode()
+    assert page.count("<h1>") == 1
+    assert "<th></th>" not in page, "a screen reader says what a column is"
+    assert "Practice lab</span>" in page
+    assert f'<td class="said">saw: {"w" * 3000}' in page
+    assert re.search(r"td\.said \{[^}]*overflow-wrap: anywhere", page)
+
+
+IMPACT = [
+    {"check": "impact: Errors", "seen": "worst 13 at 08:55; beyond its threshold from 08:55"},
+    {"check": "impact: Latency", "seen": "worst 3 ms at 08:55; within its threshold"},
+    {"check": "impact: Connections", "seen": "worst 9 at 08:55; within its threshold"},
+]
+COUNTED = {"check": "Dead letters of a", "seen": "24 visible", "cause": "dead-letter-backlog"}
+RINGS = {"check": "alarm a-dlq", "seen": "ALARM since 09:12", "cause": "dead-letter-backlog"}
+
+
+def test_impact_tells_what_was_beyond_its_threshold_and_jobs_by_their_number(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, rang = project.run("looked", "1"), project.run("looked", "1")
+    found = {counted.id: [COUNTED], rang.id: [RINGS]}
+    of = lambda record: [f | {"status": "ok"} for f in found.get(record.id, IMPACT)]  # noqa: E731
+    monkeypatch.setattr("opslib.incidents.papers.sections.standing.findings", of)
+    made = PostMortem(started(), str)
+    made.__dict__["records"] = [counted, rang]
+    made.__dict__["timeline"] = timelines.Timeline([], project.run("looked", "1"), [])
+    text = next(part.text for part in made.parts() if part.name == "impact")
+    assert "| Errors | worst 13 at 08:55; beyond its threshold from 08:55 |" in text
+    calm = "Latency: worst 3 ms at 08:55. Connections: worst 9 at 08:55"
+    assert f"| within their thresholds | {calm} |" in text
+    assert (
+        f"| jobs that did not go through | Dead letters of a: 24 visible | [{counted.id}]" in text
+    )
 
 
 def unpacked(tmp_path: Path, **given: Any) -> Path:

@@ -37,7 +37,7 @@ def test_the_times_stand_beside_those_of_the_last_try(project: Project) -> None:
     incidents.write("end", started().id)  # no practice: not compared with
     now = tried(detected=6, resolved=30)
     assert practice.last_try(now) == last
-    said = {line.words: line[1:] for line in practice.compared(now, last)}
+    said = {line[0]: line[1:] for line in practice.compared(now, last)}
     assert said["time to detect"] == ("4 min", "6 min", "2 min later")
     assert said["time to mitigate"] == ("20 min", "unknown: mitigated not marked", "not compared")
     text, _ = texts.ended(now)

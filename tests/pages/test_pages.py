@@ -288,6 +288,12 @@ def test_a_page_can_be_made_again(project: Project) -> None:
             "<table><tbody><tr><td>critical</td></tr></tbody></table>",
             '<table><tbody><tr><td class="status critical">critical</td></tr></tbody></table>',
         ),
+        (
+            "<table><tbody><tr><td>automated</td><td>x arn:aws:ecs:us-east-1:5:task</td></tr>"
+            "</tbody></table>",
+            '<table><tbody><tr><td>automated</td><td class="long">x arn:aws:ecs:us-east-1:5:task'
+            "</td></tr></tbody></table>",
+        ),
         ("<script>x</script>a<style>b</style>", "a"),
         ("<script>x", ""),
     ],
@@ -301,6 +307,22 @@ def test_a_link_to_another_notebook_names_the_procedure() -> None:
         sanitise.markdown("[search](../logs/search.ipynb)")
         == "<p>search (<code>logs/search</code>)</p>\n"
     )
+
+
+def test_a_link_within_the_chapter_names_the_procedure_as_one_runs_it() -> None:
+    text = v4.new_markdown_cell("See [its health](health.ipynb), [a note](https://x/y.ipynb).")
+    page = of({"procedure": "services/deploy"}, text)
+    assert "its health (<code>services/health</code>)" in page
+    assert 'href="https://x/y.ipynb"' in page
+
+
+def test_a_reader_elsewhere_and_later_knows_the_zone_and_what_was_not_given() -> None:
+    cell = v4.new_code_cell('since: str = ""')
+    cell["metadata"]["tags"] = ["parameters"]
+    page = of({"findings": [DEEP], "parameters": {"since": "", "hours": 0}}, cell)
+    assert "Times are UTC where no other zone is said." in page
+    assert '<th scope="row">since</th><td><span class="note">not given</span></td>' in page
+    assert '<th scope="row">hours</th><td>0</td>' in page
 
 
 def test_control_codes_of_a_terminal_are_dropped() -> None:

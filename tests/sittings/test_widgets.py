@@ -15,6 +15,7 @@ import nbformat
 import pytest
 
 from opslib import connect, functions
+from opslib.core.tables import UTC_TIME, frame
 from opslib.desk import approving
 from opslib.records import reading, verification
 from opslib.records.records import Record
@@ -244,6 +245,20 @@ def test_a_table_is_filtered_and_sorted_on_demand_and_nothing_of_it_is_kept(desk
 
 
 @pytest.mark.slow
+def test_a_table_with_empty_cells_is_filtered_and_sorted_too() -> None:
+    from opslib.desk import answers
+    from opslib.desk.panels import column
+
+    columns = {"n": "Int64", "text": "object", "at": UTC_TIME}
+    table = frame([(1, "X y", None), (None, "z", None), (3, None, None)] * 2, columns)
+    box = column([])
+    answers._open(box, table)
+    words, by, _, told = box.children[0].children
+    by.value = "text"
+    words.value = "x Y"
+    assert "2 of 6 rows" in told.value
+
+
 def test_lines_are_followed_in_a_box_until_it_is_stopped(desk: Open) -> None:
     at = desk("logs/follow", seconds="600", minutes="5")
     cell = next(id for id, code in at.cells.items() if "await logs.watch" in code)

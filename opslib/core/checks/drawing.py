@@ -26,6 +26,7 @@ CELL = (500, 250)  # dots of a panel among others
 _ALONE = (1000, 320)
 _LEFT, _RIGHT, _BOTTOM, _TOP = 62, 14, 44, 28  # dots of a cell's margins
 _NAMES = 118  # dots for the names of lines, beside them
+_LETTER = 5.2  # dots of a letter of a mark's label
 
 
 def _style(of: str) -> Json:
@@ -253,12 +254,16 @@ def _shade(axis: Any, within: Window, incident: Window) -> None:
 
 
 def _mark(axis: Any, within: Window, strokes: Sequence[Stroke]) -> None:
-    """A line for each, its label where there is room, in two rows."""
-    for place, stroke in enumerate(strokes):
+    """A line for each, its label in the first of four rows where no other is in its place."""
+    ends = [-1.0] * 4  # of what stands in each row
+    for stroke in strokes:
         style, kinds = _style("mark"), _style("marks")
         line = kinds[stroke.kind if stroke.kind in kinds else "change"]
         axis.axvline(stroke.time, **line, linewidth=1.0, zorder=2.5)
-        late = stroke.time - within.start > within.end - stroke.time
-        style |= {"color": line["color"], "ha": "right" if late else "left"}
-        at = stroke.time, 0.99 - 0.085 * (place % 2)
-        axis.text(*at, f" {stroke.label} ", transform=axis.get_xaxis_transform(), **style)
+        at = (stroke.time - within.start) / (within.end - within.start)
+        style |= {"color": line["color"], "ha": "right" if at > 0.5 else "left"}
+        wide = _LETTER * (len(stroke.label) + 2) / axis.bbox.width
+        left = at - wide * (at > 0.5)
+        row = next((row for row, end in enumerate(ends) if end <= left), 3)
+        ends[row] = left + wide
+        axis.text(at, 0.99 - 0.085 * row, f" {stroke.label} ", transform=axis.transAxes, **style)

@@ -25,6 +25,7 @@ from opslib.records import copies, files, index
 from opslib.records.chain import database
 
 _TEXT = (".html", ".ipynb", ".md", ".json", ".csv", ".txt")
+_NAMED = (("approval", "by"), ("approval", "second"), ("approved", "by"), ("plan", "maker"))
 _PLACE = Path(__file__).parent / "exported"
 
 
@@ -55,6 +56,7 @@ class _Made:
 
     def __init__(self, incident: Incident, hide: bool) -> None:
         self.incident, self.left_out = incident, list[str]()
+        self._place = f"records/{documents.FOLDER}/{incident.id}"
         self.files: dict[str, bytes] = {}
         self._records = incidents.tied(incident)
         made = timelines.timeline(incident)
@@ -83,10 +85,8 @@ class _Made:
             of = standing.said(record)
             yield record.who
             yield str(record.arn or "").rpartition("/")[2]
-            approval = of.get("approval") or {}
-            yield from (str(approval.get(name) or "") for name in ("by", "second"))
-            yield str((of.get("approved") or {}).get("by") or "")
-            yield str(((of.get("plan") or {}).get("maker")) or "")
+            for part, name in _NAMED:
+                yield str((of.get(part) or {}).get(name) or "")
 
     def _put(self, name: str, content: bytes) -> bool:
         """Masked, and with people hidden; whether it is as it was."""
@@ -123,9 +123,7 @@ class _Made:
         for name in ("post-mortem.ipynb", "post-mortem.md"):
             path = documents.folder(self.incident.id) / name
             if path.is_file():
-                self._put(
-                    f"records/{documents.FOLDER}/{self.incident.id}/{name}", path.read_bytes()
-                )
+                self._put(f"{self._place}/{name}", path.read_bytes())
                 markdown = path.read_text(encoding="utf-8", errors="replace")
             else:
                 self.left_out.append(f"{name}: not made yet (opslib incident post-mortem)")
@@ -143,11 +141,10 @@ class _Made:
             again = pictures.pictures(self.incident, made, self._hidden.hide)
             files = {each.name: each.png for each in again.drawn}
             files |= {pictures.TABLE: again.table.encode()}
-        place = f"records/{documents.FOLDER}/{self.incident.id}"
         for name, content in files.items():
-            self._put(f"{place}/{name}", content)
-        drawn = {name: content for name, content in files.items() if name.endswith(".png")}
-        return drawn, f"{place}/{pictures.TABLE}" if pictures.TABLE in files else ""
+            self._put(f"{self._place}/{name}", content)
+        values = f"{self._place}/{pictures.TABLE}" if files.pop(pictures.TABLE, b"") else ""
+        return files, values
 
     def _put_proofs(self) -> None:
         """The rows of the chain as they are sealed, the head, the manifest and how to verify."""

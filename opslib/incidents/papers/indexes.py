@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -15,8 +16,12 @@ from opslib.pages import pages, sanitise
 from opslib.records import records
 from opslib.records.records import Record
 
-_LINK = re.compile(r"\[([^\]]*)\]\(\.\./\.\./(\d{4}/\d\d/[\w-]+\.html)\)")
+_TITLE = re.compile(r"\A# .*")  # the page has it already
 _PICTURE = re.compile(r"^!\[(.*)\]\((metrics-[\w-]+\.png)\)$", re.MULTILINE)
+_IMAGE = Markup(
+    '<p class="wide" role="group" tabindex="0" aria-label="Plot">'
+    '<img class="plot" alt="{}" src="data:image/png;base64,{}"></p>'
+)
 _RECORD = re.compile(r"\b\d{8}T\d{6}Z-[0-9a-f]{6}\b")
 _TIMELINE = re.compile(r"^## Timeline\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
@@ -34,20 +39,15 @@ def page(
 
     `values`: where those of the pictures are.
     """
-    there = {record.id for record in found}
-
-    def at(id: str) -> str:
-        return f"records/{records.place(id).with_suffix('.html').as_posix()}"
-
+    place = {r.id: f"records/{records.place(r.id).with_suffix('.html').as_posix()}" for r in found}
     return str(
         pages.template("incident.html").render(
             incident=incident,
             rows=made.rows,
             unseen=made.unseen,
             records=found,
-            there=there,
-            page=at,
-            post_mortem=Markup("").join(_shown(post_mortem, pictures, there, at)),
+            place=place,
+            post_mortem=Markup("").join(_shown(post_mortem, pictures, place)),
             left_out=left_out,
             values=values,
             **pages.style(),
@@ -56,21 +56,20 @@ def page(
 
 
 def _shown(
-    markdown: str, pictures: Mapping[str, bytes], there: set[str], at: Callable[[str], str]
+    markdown: str, pictures: Mapping[str, bytes], place: Mapping[str, str]
 ) -> Iterator[Markup]:
     """The post-mortem as HTML, with its pictures in it, and records linked to their pages; without
     its timeline, which stands below with links.
     """
-    own = _LINK.sub(r"\1", _TIMELINE.sub("", markdown)).replace(FOR_AUTHORS, "")
+    own = _TITLE.sub("## Post-mortem", _TIMELINE.sub("", markdown)).replace(FOR_AUTHORS, "")
     texts = _PICTURE.split(own)  # text, words, name, text, words, name, text
     for text, words, name in zip(texts[::3], [*texts[1::3], ""], [*texts[2::3], ""], strict=True):
-        yield Markup(_RECORD.sub(lambda hit: _linked(hit[0], there, at), sanitise.markdown(text)))
+        yield Markup(_RECORD.sub(lambda hit: _linked(hit[0], place), sanitise.markdown(text)))
         if name in pictures:
             data = base64.b64encode(pictures[name]).decode()
-            said = re.sub(r"\\(.)", r"\1", words).replace("&lt;", "<").replace("&gt;", ">")
-            image = '<p><img class="plot" alt="{}" src="data:image/png;base64,{}"></p>'
-            yield Markup(image).format(said, data)
+            said = html.unescape(re.sub(r"`(.)`|\\(.)", r"\1\2", words))
+            yield _IMAGE.format(said, data)
 
 
-def _linked(id: str, there: set[str], at: Callable[[str], str]) -> str:
-    return f'<a href="{at(id)}">{id}</a>' if id in there else id
+def _linked(id: str, place: Mapping[str, str]) -> str:
+    return f'<a href="{place[id]}">{id}</a>' if id in place else id

@@ -19,17 +19,18 @@ class Hidden:
             part for name in known for part in [name.partition("@")[0]] if len(part) >= _LEAST
         }
         for name in sorted(known):
-            self._name(name.partition("@")[0])
+            self._name(name)
         longest = sorted(known, key=len, reverse=True)
         words = "|".join(map(re.escape, longest))
         self._names = re.compile(rf"(?<![:\w-])(?:{words})(?![\w-])", re.I) if words else None
 
     def _name(self, person: str) -> str:
-        return self._of.setdefault(person.lower(), f"person-{len(self._of) + 1}")
+        known = person.partition("@")[0].lower()
+        return self._of.setdefault(known, f"person-{len(self._of) + 1}")
 
     def hide(self, text: str) -> str:
         """The text without them."""
-        text = _MAIL.sub(lambda hit: self._name(hit[0].partition("@")[0]), text)
+        text = _MAIL.sub(lambda hit: self._name(hit[0]), text)
         if self._names is None:
             return text
-        return self._names.sub(lambda hit: self._name(hit[0].partition("@")[0]), text)
+        return self._names.sub(lambda hit: self._name(hit[0]), text)

@@ -51,11 +51,10 @@ def pictures(
     known = [each for each in measured if any(line["points"] for line in each["lines"])]
     if not known:
         return Pictures()
-    beyond = [each for each in known if each["beyond"]]
-    quiet = [each for each in known if not each["beyond"]]
-    shown = [*beyond[:MOST], *quiet[: min(CALM, max(0, MOST - len(beyond)))]]
-    drawn = [_drawn(each, incident, made, hide) for each in shown]
-    others = [str(each["title"]) for each in known if each not in shown]
+    ordered = sorted(known, key=lambda each: not each["beyond"])
+    many = min(MOST, CALM + sum(bool(each["beyond"]) for each in known))
+    drawn = [_drawn(each, incident, made, hide) for each in ordered[:many]]
+    others = [str(each["title"]) for each in ordered[many:]]
     return Pictures(drawn, others, written(_HEADER, _rows(known)))
 
 

@@ -77,7 +77,7 @@ class PostMortem:
     def parts(self) -> Iterator[Part]:
         """In their order."""
         made = templates(Path(__file__).parent, autoescape=True, finalize=_escaped)
-        made.filters |= {"minute": _minute, "alt": _alt, "state": _state}
+        made.filters |= {"minute": _minute, "state": _state}
         text = made.get_template("post-mortem.md").render(
             of=self,
             i=self.incident,
@@ -115,7 +115,8 @@ class PostMortem:
         """What the last record said of dead letters, and that record's id."""
         for record in reversed(self.records):
             of = standing.findings(record)
-            seen = [f for f in of if BACKLOG in (f.get("cause"), f.get("rules_out"))]
+            named = [f for f in of if BACKLOG in (f.get("cause"), f.get("rules_out"))]
+            seen = [f for f in named if not f["check"].startswith("alarm ")]  # counts no job
             if seen:
                 return record.id, list({(f["check"], f["seen"]): f for f in seen}.values())
         return "", []
@@ -155,15 +156,11 @@ class PostMortem:
 
 
 def _escaped(value: object) -> Markup:
-    return value if isinstance(value, Markup) else Markup(escape(str(value)))
+    return value if isinstance(value, Markup) else Markup(escape(value))
 
 
 def _minute(when: object) -> str:
     return f"{when:%Y-%m-%d %H:%M} UTC"
-
-
-def _alt(text: str) -> Markup:
-    return Markup(escape(text).replace("(", "\\(").replace(")", "\\)"))
 
 
 def _state(value: object) -> str:
