@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import jmespath
+
 from opslib.core import (
     UTC_TIME,
     Connection,
@@ -17,6 +19,7 @@ from opslib.core import (
     Json,
     Question,
     Unfinished,
+    beside,
     check,
     count,
     dtypes,
@@ -60,7 +63,7 @@ def check_cache(ops: Connection) -> Findings:
     said += f", up for {int(then['uptime_in_seconds']) / 86_400:,.1f} d"
     answers = asked.ok(said, cause=UNREACHABLE)
     return Findings(
-        [answers, *_memory(first, then), *_clients(first, then), *_hits(then), _role(then)]
+        [answers, *_memory(first, then), *_clients(first, then), *_hits(then), *_told(then)]
     )
 
 
@@ -110,16 +113,14 @@ def _hits(then: Json) -> Iterator[Finding]:
     yield asked.judged(share >= _HITS, said, otherwise="warn")
 
 
-def _role(then: Json) -> Finding:
-    """Its role, and whether a replica has lost its primary."""
-    asked = Question("role of the cache", "primary, or its link is up", "INFO replication")
-    role = str(then.get("role", "?"))
-    if role == "master":
-        said = f"primary, {count(int(then.get('connected_slaves', 0)), 'replica')}"
-        return asked.ok(said)
-    if then.get("master_link_status") == "up":
-        return asked.warn(f"{role}: it takes no writes. Is this the primary's address?")
-    return asked.critical(f"{role}, and its link to the primary is down")
+def _told(told: Json) -> Iterator[Finding]:
+    """What INFO says by itself: the facts beside this module, the first that is wrong of each."""
+    for fact in beside(__file__, "info"):
+        asked = Question(fact["words"], fact["rule"], f"INFO {fact['section']}")
+        right = {"status": "ok", "seen": fact["seen"]}
+        found = next((each for each in fact["wrong"] if jmespath.search(each["when"], told)), right)
+        seen = found["seen"].format_map(told)
+        yield asked.answer(found["status"], seen, next=found.get("next", ""))
 
 
 @check("Which commands take long?")

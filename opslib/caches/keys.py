@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from opslib.core import (
     Connection,
@@ -101,11 +102,17 @@ def check_keys(ops: Connection) -> Findings:
         asked = Question(f"keys {name}", "they can be counted", f"SCAN MATCH {facts['pattern']}")
         said = count(len(names), "key") + ("" if whole else " at least: the count was stopped")
         found.append(asked.ok(said))
-    return Findings([*found, *_odd(find_keys(ops, "*", _LOOKED_AT))], frame(rows, COUNTS))
+    ending = {
+        name: facts["pattern"]
+        for name, facts in ops.target["cache"].get("keys", {}).items()
+        if facts.get("ends")
+    }
+    odd = _odd(find_keys(ops, "*", _LOOKED_AT), ending)
+    return Findings([*found, *odd], frame(rows, COUNTS))
 
 
-def _odd(rows: Frame) -> Iterator[Finding]:
-    """Of one kind are keys that begin alike, up to the first colon."""
+def _odd(rows: Frame, ending: dict[str, str]) -> Iterator[Finding]:
+    """Of one kind are keys that begin alike, up to the first colon; of `ending` none may stay."""
     asked = Question("large keys", f"none above {number(_LARGE, 'bytes')}", "SCAN, MEMORY USAGE")
     large = rows[rows["bytes"] > _LARGE].sort_values("bytes", ascending=False)
     said = [f"{row.key} ({row.kind}) {number(row.bytes, 'bytes')}" for row in large.itertuples()]
@@ -117,11 +124,18 @@ def _odd(rows: Frame) -> Iterator[Finding]:
     )
     endless = (ends["size"] - ends["sum"])[ends["sum"] > 0]
     many = endless[endless > _ENDLESS]
-    said = [
-        f"{name}: {each:,} of {ends['size'][name]:,} stay for ever" for name, each in many.items()
-    ]
-    seen = few(said, 3) or f"none of {count(len(ends), 'kind')}"
-    yield asked.judged(many.empty, seen, otherwise="warn", next="caches/clear")
+    left = [(name, each, ends["size"][name]) for name, each in many.items()]
+    for name, pattern in ending.items():
+        named = [fnmatchcase(key, pattern) for key in rows["key"]]
+        mine = rows.loc[named, "left_seconds"].isna()
+        left += [(name, mine.sum(), len(mine))] if mine.any() else []
+    seen = few([f"{name}: {each:,} of {all_:,} stay for ever" for name, each, all_ in left], 3)
+    yield asked.judged(
+        not left,
+        seen or f"none of {count(len(ends), 'kind')}",
+        otherwise="warn",
+        next="caches/clear",
+    )
 
 
 @check("Has the database what the cache has counted?")
