@@ -32,6 +32,15 @@ def queue(name: str = "orders", **more: Any) -> dict[str, Any]:
     return {"QueueArn": f"{ARN}{name}", **given, **own, **more}
 
 
+def watches(what: str, name: str) -> dict[str, Any]:
+    return {"Dimensions": [{"Name": what, "Value": name}]}
+
+
+def letters(whose: str, *of: str) -> dict[str, Any]:
+    allows = {"redrivePermission": whose, "sourceQueueArns": [f"{ARN}{name}" for name in of]}
+    return queue("orders-dlq", RedriveAllowPolicy=json.dumps(allows))
+
+
 def redriven(times: int) -> str:
     return f'{{"deadLetterTargetArn": "{ARN}orders-dlq", "maxReceiveCount": {times}}}'
 
@@ -126,6 +135,11 @@ CASES = [
         WARN,
     ),
     ("queue", "orders", queue(MessageRetentionPeriod="60"), "MessageRetentionPeriod", WARN),
+    ("queue", "orders-dlq", letters("denyAll"), "RedriveAllowPolicy", CRITICAL),
+    ("queue", "orders-dlq", letters("byQueue", "others"), "RedriveAllowPolicy", CRITICAL),
+    ("api", "a", {"CorsConfiguration": {"AllowOrigins": ["*"]}}, "CorsConfiguration", WARN),
+    ("alarm", "orders-dlq-depth", watches("QueueName", "orders"), "Dimensions", WARN),
+    ("database instance", "d", {"MultiAZ": False}, "MultiAZ", WARN),
     ("queue", "orders", queue(Policy=ALL), "policy", CRITICAL),
     (
         "topic",
@@ -322,6 +336,16 @@ CASES = [
     ),
 ]
 KEPT = [
+    ("alarm", "orders-dlq-depth", watches("QueueName", "orders-dlq")),
+    ("alarm", "orders-late", watches("QueueName", "orders")),
+    ("alarm", "worker-backlog", watches("QueueName", "orders")),
+    ("alarm", "orders-late", watches("ApiId", "a1b2c3")),
+    ("queue", "orders-dlq", letters("allowAll")),
+    ("queue", "orders-dlq", letters("byQueue", "orders")),
+    ("api", "a", {"CorsConfiguration": {"AllowOrigins": ["https://app.example"]}}),
+    ("api", "a", {}),
+    ("database instance", "d", {"MultiAZ": False, "DBClusterIdentifier": "c"}),
+    ("database instance", "d", {"MultiAZ": False, "ReadReplicaSourceDBInstanceIdentifier": "e"}),
     ("database times", "db", {"future": None}),
     ("database silences", "db", {"silent": None}),
     ("database sequences", "db", {"behind": None}),

@@ -17,6 +17,7 @@ from opslib.core.tables import frame
 from opslib.databases import activity, catalogue
 
 TARGET = "lab/bluemoxon-staging"
+NOTHING = "CREATE FUNCTION probe.f() RETURNS trigger LANGUAGE plpgsql AS 'begin return null; end';"
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +144,13 @@ def test_a_trigger_that_was_left_disabled_is_told(ops: Connection, schema: Any) 
             "see a row of probe.t",
         ),
         (
-            "CREATE FUNCTION probe.f() RETURNS trigger LANGUAGE plpgsql AS 'begin return null; end';"
-            "CREATE TRIGGER gulp BEFORE INSERT ON probe.t FOR EACH ROW EXECUTE FUNCTION probe.f()",
+            f"{NOTHING}CREATE TRIGGER gulp BEFORE INSERT ON probe.t FOR EACH ROW "
+            "EXECUTE FUNCTION probe.f()",
             "trigger gulp takes away each row of INSERT into probe.t",
         ),
         (
-            "CREATE FUNCTION probe.f() RETURNS trigger LANGUAGE plpgsql AS 'begin return null; end';"
-            "CREATE TRIGGER told AFTER INSERT ON probe.t FOR EACH ROW EXECUTE FUNCTION probe.f()",
+            f"{NOTHING}CREATE TRIGGER told AFTER INSERT ON probe.t FOR EACH ROW "
+            "EXECUTE FUNCTION probe.f()",
             "",
         ),
         ("REVOKE INSERT ON probe.t FROM current_user", "may not add to probe.t: it was revoked"),
