@@ -89,12 +89,15 @@ def _beside(
     if kind != "queue":
         return found
     consumers = [
-        {"name": each["FunctionName"], "seconds": each["Timeout"], "by_lambda": by_lambda}
+        {
+            "name": each["FunctionName"],
+            "seconds": each["Timeout"],
+            "least": each["Timeout"] * (_TIMES if by_lambda else 1),
+            "by_lambda": by_lambda,
+        }
         for each in every.get("function", ())
         for by_lambda in _takes(facts, name, of, each)
     ]
-    for each in consumers:
-        each["least"] = each["seconds"] * (_TIMES if each["by_lambda"] else 1)
     arn = of["QueueArn"]
     sources = [
         each

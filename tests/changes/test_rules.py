@@ -36,6 +36,20 @@ def watches(what: str, name: str) -> dict[str, Any]:
     return {"Dimensions": [{"Name": what, "Value": name}]}
 
 
+def at_night(most: int) -> dict[str, Any]:
+    target = {"MinCapacity": 0, "MaxCapacity": most}
+    return {
+        "ScheduledActionName": "night",
+        "Schedule": "cron(0 20 * * ? *)",
+        "ScalableTargetAction": target,
+    }
+
+
+def denies(*actions: str, **more: Any) -> dict[str, Any]:
+    statement = {"Effect": "Deny", "Action": [*actions], "Resource": "*"}
+    return {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "x"}, statement | more]}
+
+
 def letters(whose: str, *of: str) -> dict[str, Any]:
     allows = {"redrivePermission": whose, "sourceQueueArns": [f"{ARN}{name}" for name in of]}
     return queue("orders-dlq", RedriveAllowPolicy=json.dumps(allows))
@@ -139,6 +153,11 @@ CASES = [
     ("queue", "orders-dlq", letters("byQueue", "others"), "RedriveAllowPolicy", CRITICAL),
     ("api", "a", {"CorsConfiguration": {"AllowOrigins": ["*"]}}, "CorsConfiguration", WARN),
     ("alarm", "orders-dlq-depth", watches("QueueName", "orders"), "Dimensions", WARN),
+    ("security group", "sg-1", {"GroupName": "db", "IpPermissions": []}, "IpPermissions", CRITICAL),
+    ("security group", "sg-3", {"GroupName": "c", "IpPermissions": []}, "IpPermissions", CRITICAL),
+    ("scaling", "s", {"scheduled": [at_night(2), at_night(0)]}, "scheduled", WARN),
+    ("inline policy", "no r", denies("secretsmanager:GetSecretValue"), "Statement", CRITICAL),
+    ("policy", "no", denies("iam:*", "ecr:*"), "Statement", CRITICAL),
     ("database instance", "d", {"MultiAZ": False}, "MultiAZ", WARN),
     ("queue", "orders", queue(Policy=ALL), "policy", CRITICAL),
     (
@@ -336,6 +355,12 @@ CASES = [
     ),
 ]
 KEPT = [
+    ("security group", "sg-9", {"GroupName": "lambda", "IpPermissions": []}),
+    ("scaling", "s", {"scheduled": [at_night(1)]}),
+    ("scaling", "s", {"scheduled": []}),
+    ("inline policy", "no r", denies("iam:*", "s3:DeleteBucket", "kms:ScheduleKeyDeletion")),
+    ("inline policy", "no r", denies("s3:*", Resource="arn:aws:s3:::other/*")),
+    ("inline policy", "no r", denies("s3:*", Condition={"Bool": {"aws:SecureTransport": "false"}})),
     ("alarm", "orders-dlq-depth", watches("QueueName", "orders-dlq")),
     ("alarm", "orders-late", watches("QueueName", "orders")),
     ("alarm", "worker-backlog", watches("QueueName", "orders")),
@@ -442,7 +467,7 @@ KEPT = [
         {"AutomaticFailover": "enabled", "TransitEncryptionEnabled": True},
     ),
     ("inline policy", "s3 r", {"Statement": [EVERYTHING | {"Action": ["s3:*"]}]}),
-    ("inline policy", "no r", {"Statement": [EVERYTHING | {"Effect": "Deny"}]}),
+    ("inline policy", "no r", {"Statement": [EVERYTHING | {"Effect": "Deny", "Condition": OURS}]}),
     ("role", "r", {"AssumeRolePolicyDocument": {"Statement": [ANYBODY | {"Condition": OURS}]}}),
     (
         "search domain",
