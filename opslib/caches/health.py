@@ -6,13 +6,8 @@ https://valkey.io/commands/info/
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Any
-
-import jmespath
 
 from opslib.core import (
     UTC_TIME,
@@ -27,6 +22,7 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    sayings,
 )
 from opslib.core.connections import caches
 
@@ -72,19 +68,13 @@ def check_cache(ops: Connection) -> Findings:
 
 
 def _told(first: Json, then: Json) -> Iterator[Finding]:
-    """The facts beside this module: of what each may say, the first that holds."""
+    """By the table beside this module; with shares of limits, and what rose between two looks."""
     told: Json = dict.fromkeys(_LIMITS + _COUNTERS, 0) | then
     told |= {f"{key} rise": told[key] - first.get(key, 0) for key in _COUNTERS}
     told["reads"] = told["keyspace_hits"] + told["keyspace_misses"]
     for share, part, most in _SHARES:
         told[share] = told[part] / told[most] if told[most] else 0.0
-    for fact in beside(__file__, "info"):
-        asked = Question(fact["words"], fact["rule"], f"INFO {fact['section']}")
-        holds = (says for says in fact["says"] if jmespath.search(says.get("when", "@"), told))
-        for says in islice(holds, 1):
-            seen = says["seen"].format_map(defaultdict[str, Any](lambda: "?", told))
-            given = {"cause": fact.get("cause", ""), "next": says.get("next", "")}
-            yield asked.answer(says.get("status", "ok"), seen, **given)
+    return sayings(beside(__file__, "info"), told)
 
 
 @check("Which commands take long?")
