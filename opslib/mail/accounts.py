@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from opslib.core import (
     Connection,
-    Finding,
     Findings,
     Json,
-    Question,
     beside,
     check,
     metrics,
@@ -16,11 +14,7 @@ from opslib.core import (
 )
 
 SANDBOX, PAUSED = "mail-sandbox", "mail-sending-paused"
-REPUTATION = "mail-reputation"
-_RATES = {  # metric: what comes back, and from which share on SES warns, and may pause sending
-    "Reputation.BounceRate": ("bounces", 0.05, 0.10),
-    "Reputation.ComplaintRate": ("complaints", 0.001, 0.005),
-}
+_RATES = ("BounceRate", "ComplaintRate")
 _DAYS = 3  # SES tells its rates a few times a day
 
 
@@ -47,24 +41,9 @@ def check_reputation(ops: Connection) -> Findings:
     https://docs.aws.amazon.com/ses/latest/dg/reputationdashboardmessages.html
     """
     ops = at(ops)
-    wanted: Json = {name: ("AWS/SES", name, {}, "Average", 3600, name) for name in _RATES}
-    told = metrics.series(ops, wanted, window(ops, _DAYS * 24 * 60))
-    found = Findings()
-    for name, rates in told.items():
-        words, warn, critical = _RATES[name]
-        asked = Question(words, f"at most {warn:.1%}; from {critical:.1%} on AWS stops it", name)
-        if rates.empty:
-            found += [_silent(ops, asked)]
-            continue
-        rate = float(rates.iloc[-1])
-        status = "critical" if rate >= critical else "warn" if rate > warn else "ok"
-        found += [asked.answer(status, f"{rate:.2%} of the mails", cause=REPUTATION)]
-    return found
-
-
-def _silent(ops: Connection, asked: Question) -> Finding:
-    """Without mails there is no rate; with some, something is not seen."""
-    sent = ops.call("sesv2", "get_account")["SendQuota"]["SentLast24Hours"]
-    if not sent:
-        return asked.ok("nothing was sent in the last 24 hours, so nothing came back")
-    return asked.unknown(f"no figure within {_DAYS} days, though mails were sent")
+    wanted: Json = {each: ("AWS/SES", f"Reputation.{each}", {}, "Average", 3600) for each in _RATES}
+    found = metrics.series(ops, wanted, window(ops, _DAYS * 24 * 60))
+    told: Json = {each: float(of.iloc[-1]) for each, of in found.items() if len(of)}
+    if len(told) < len(_RATES):  # without mails there is no rate; with some, something is not seen
+        told |= ops.call("sesv2", "get_account")["SendQuota"]
+    return Findings(sayings(beside(__file__, "rates"), told))
