@@ -17,16 +17,16 @@ from opslib.core import (
     Json,
     Question,
     Unfinished,
+    beside,
     check,
     count,
     dtypes,
     frame,
-    number,
+    sayings,
 )
 from opslib.core.connections import caches
 
-FULL, EVICTING, REFUSING = "cache-full", "cache-evicting", "cache-clients-refused"
-UNREACHABLE = "cache-unreachable"
+UNREACHABLE = "cache-unreachable"  # the cause that findings name, beside those of info.yaml
 CLIENTS = dtypes("""
     client       str
     address      str
@@ -35,9 +35,14 @@ CLIENTS = dtypes("""
 """)
 SLOW = {"time": UTC_TIME, "took_ms": "float64", "command": "str"}
 _BETWEEN = 2.0  # seconds between two looks: counters of INFO are since the server's start
-_WARN, _CRITICAL = 0.85, 0.97  # of maxmemory
-_CLIENTS = 0.9  # of maxclients
-_HITS, _FEW = 0.5, 1_000
+# Not told by an older server, or one without a limit: nought. Of the counters, what rose counts.
+_LIMITS = ("maxmemory", "maxclients")
+_COUNTERS = ("evicted_keys", "rejected_connections", "keyspace_hits", "keyspace_misses")
+_SHARES = (
+    ("full", "used_memory", "maxmemory"),
+    ("taken", "connected_clients", "maxclients"),
+    ("found", "keyspace_hits", "reads"),
+)
 _SLOW_MS = 100.0
 _UNUSED, _IDLE_SECONDS = 50, 60  # connections that a pool may well keep
 
@@ -59,67 +64,17 @@ def check_cache(ops: Connection) -> Findings:
     said = f"{then.get('server_name', 'redis')} {then.get('valkey_version', then['redis_version'])}"
     said += f", up for {int(then['uptime_in_seconds']) / 86_400:,.1f} d"
     answers = asked.ok(said, cause=UNREACHABLE)
-    return Findings(
-        [answers, *_memory(first, then), *_clients(first, then), *_hits(then), _role(then)]
-    )
+    return Findings([answers, *_told(first, then)])
 
 
-def _memory(first: Json, then: Json) -> Iterator[Finding]:
-    used, most = float(then["used_memory"]), float(then.get("maxmemory") or 0)
-    policy = str(then.get("maxmemory_policy", "?"))
-    asked = Question("memory of the cache", f"below {_WARN:.0%} of its limit", "INFO memory")
-    if not most:
-        said = f"{number(used / 1e6, 'MB')}, and no limit is set (maxmemory)"
-        yield asked.ok(said, cause=FULL)
-    else:
-        share = used / most
-        said = f"{number(used / 1e6, 'MB')} of {number(most / 1e6, 'MB')} ({share:.0%}), {policy}"
-        keeps = policy == "noeviction"
-        said += ": when it is full, writes fail" if keeps else ": when it is full, keys are lost"
-        status = "ok" if share < _WARN else "critical" if share >= _CRITICAL and keeps else "warn"
-        yield asked.answer(status, said, cause=FULL, next="" if status == "ok" else "caches/clear")
-    lost = int(then.get("evicted_keys", 0)) - int(first.get("evicted_keys", 0))
-    ever = f"{int(then.get('evicted_keys', 0)):,} since its start"
-    asked = Question("keys that the cache throws away", f"none in {_BETWEEN:.0f} s", "INFO stats")
-    if lost <= 0:
-        yield asked.ok(f"none, {ever}", cause=EVICTING)
-    else:
-        said = f"{count(lost, 'key')} in {_BETWEEN:.0f} s for want of memory ({policy}), {ever}"
-        yield asked.critical(said, cause=EVICTING, next="caches/clear")
-
-
-def _clients(first: Json, then: Json) -> Iterator[Finding]:
-    have, most = int(then["connected_clients"]), int(then.get("maxclients") or 0)
-    asked = Question("clients of the cache", f"below {_CLIENTS:.0%} of its limit", "INFO clients")
-    said = f"{have} of {most}" if most else f"{have}, the limit is not told"
-    refused = int(then.get("rejected_connections", 0))
-    going = refused > int(first.get("rejected_connections", 0))
-    said += f"; {refused:,} were refused since its start" * bool(refused)
-    many = bool(most) and have >= _CLIENTS * most
-    status = "critical" if going else "warn" if many else "ok"
-    yield asked.answer(status, said, cause=REFUSING)
-
-
-def _hits(then: Json) -> Iterator[Finding]:
-    hits, misses = int(then.get("keyspace_hits", 0)), int(then.get("keyspace_misses", 0))
-    if hits + misses < _FEW:
-        return
-    share = hits / (hits + misses)
-    asked = Question("reads that found their key", f"above {_HITS:.0%}", "INFO stats")
-    said = f"{share:.0%} of {hits + misses:,} since its start"
-    yield asked.judged(share >= _HITS, said, otherwise="warn")
-
-
-def _role(then: Json) -> Finding:
-    """Its role, and whether a replica has lost its primary."""
-    asked = Question("role of the cache", "primary, or its link is up", "INFO replication")
-    role = str(then.get("role", "?"))
-    if role == "master":
-        said = f"primary, {count(int(then.get('connected_slaves', 0)), 'replica')}"
-        return asked.ok(said)
-    if then.get("master_link_status") == "up":
-        return asked.warn(f"{role}: it takes no writes. Is this the primary's address?")
-    return asked.critical(f"{role}, and its link to the primary is down")
+def _told(first: Json, then: Json) -> Iterator[Finding]:
+    """By the table beside this module; with shares of limits, and what rose between two looks."""
+    told: Json = dict.fromkeys(_LIMITS + _COUNTERS, 0) | then
+    told |= {f"{key} rise": told[key] - first.get(key, 0) for key in _COUNTERS}
+    told["reads"] = told["keyspace_hits"] + told["keyspace_misses"]
+    for share, part, most in _SHARES:
+        told[share] = told[part] / told[most] if told[most] else 0.0
+    return sayings(beside(__file__, "info"), told)
 
 
 @check("Which commands take long?")

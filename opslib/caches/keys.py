@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from opslib.core import (
     Connection,
@@ -94,18 +95,21 @@ def check_keys(ops: Connection) -> Findings:
     That there is none of a kind is no finding: what ought to be there is not known. Of all keys:
     whether one is very large, and whether some lack the end that others of their kind have.
     """
-    rows, found = [], Findings()
-    for name, facts in ops.target["cache"].get("keys", {}).items():
+    rows, found, kinds = [], Findings(), ops.target["cache"].get("keys", {})
+    for name, facts in kinds.items():
         names, whole = find(ops, facts["pattern"])
         rows.append((name, facts["pattern"], len(names), whole))
         asked = Question(f"keys {name}", "they can be counted", f"SCAN MATCH {facts['pattern']}")
         said = count(len(names), "key") + ("" if whole else " at least: the count was stopped")
         found.append(asked.ok(said))
-    return Findings([*found, *_odd(find_keys(ops, "*", _LOOKED_AT))], frame(rows, COUNTS))
+    odd = _odd(find_keys(ops, "*", _LOOKED_AT), kinds)
+    return Findings([*found, *odd], frame(rows, COUNTS))
 
 
-def _odd(rows: Frame) -> Iterator[Finding]:
-    """Of one kind are keys that begin alike, up to the first colon."""
+def _odd(rows: Frame, kinds: Json) -> Iterator[Finding]:
+    """Of one kind are keys that begin alike, up to the first colon; none stays of a kind that says
+    `ends`.
+    """
     asked = Question("large keys", f"none above {number(_LARGE, 'bytes')}", "SCAN, MEMORY USAGE")
     large = rows[rows["bytes"] > _LARGE].sort_values("bytes", ascending=False)
     said = [f"{row.key} ({row.kind}) {number(row.bytes, 'bytes')}" for row in large.itertuples()]
@@ -116,12 +120,16 @@ def _odd(rows: Frame) -> Iterator[Finding]:
         rows["left_seconds"].notna().groupby(rows["key"].str.split(":").str[0]).agg(["sum", "size"])
     )
     endless = (ends["size"] - ends["sum"])[ends["sum"] > 0]
-    many = endless[endless > _ENDLESS]
-    said = [
-        f"{name}: {each:,} of {ends['size'][name]:,} stay for ever" for name, each in many.items()
-    ]
+    left = [(name, each, ends["size"][name]) for name, each in endless.items() if each > _ENDLESS]
+    for name, facts in kinds.items():
+        named = [
+            bool(facts.get("ends")) and fnmatchcase(key, facts["pattern"]) for key in rows["key"]
+        ]
+        mine = rows["left_seconds"][named].isna()
+        left += [(name, mine.sum(), len(mine))] * bool(mine.any())
+    said = [f"{name}: {each:,} of {of:,} stay for ever" for name, each, of in left]
     seen = few(said, 3) or f"none of {count(len(ends), 'kind')}"
-    yield asked.judged(many.empty, seen, otherwise="warn", next="caches/clear")
+    yield asked.judged(not left, seen, otherwise="warn", next="caches/clear")
 
 
 @check("Has the database what the cache has counted?")

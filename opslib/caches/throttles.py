@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from opslib.caches import keys
 from opslib.core import (
     UTC_TIME,
     Connection,
@@ -28,7 +29,7 @@ from opslib.core import (
 )
 from opslib.core.actions.stores.caches import Command
 from opslib.core.connections import caches
-from opslib.core.reads.stores.caches import find, raw
+from opslib.core.reads.stores.caches import MOST, raw
 
 ENDLESS = "throttled-without-end"
 THROTTLED = {"user": "str", "until": UTC_TIME, "left_minutes": "float64"}
@@ -52,20 +53,16 @@ def _key(facts: Json, user: str) -> str:
 
 
 def list_throttled(ops: Connection) -> Frame:
-    """Who is throttled, and until when (none: for ever). SCAN, EXPIRETIME. THROTTLED."""
+    """Who is throttled, and until when (none: for ever). SCAN, TTL. THROTTLED."""
+    import pandas as pd
+
     before, _, after = str(_facts(ops)["key"]).partition("{user}")
-    names, _ = find(ops, f"{before}*{after}")
-    rows = []
-    with caches.session(ops, f"EXPIRETIME of {len(names)} keys") as client:
-        for name in names:
-            ends = int(client.expiretime(raw(name)))
-            if ends == -2:  # it ended meanwhile
-                continue
-            until = datetime.fromtimestamp(ends, UTC) if ends >= 0 else None
-            left = (until - ops.now()) / timedelta(minutes=1) if until else None
-            user = name[len(before) : len(name) - len(after)]
-            rows.append({"user": user, "until": until, "left_minutes": left})
-    return frame(rows, THROTTLED).sort_values("until", ignore_index=True)
+    found = keys.find_keys(ops, f"{before}*{after}", MOST)
+    found["user"] = found["key"].str[len(before) : -len(after) or None]
+    found["left_minutes"] = left = found["left_seconds"].astype("float64") / 60
+    found["until"] = ops.now() + pd.to_timedelta(left, unit="min")
+    rows = frame(found[[*THROTTLED]].to_dict("records"), THROTTLED)
+    return rows.sort_values("until", ignore_index=True)
 
 
 @check("Who is throttled, and does each end by itself?")
@@ -75,7 +72,7 @@ def check_throttled(ops: Connection) -> Findings:
         return Findings(note="No cache.throttle is described.")
     rows = list_throttled(ops)
     endless = rows[rows["until"].isna()]
-    asked = Question("users who are throttled", "each throttle has an end", "SCAN, EXPIRETIME")
+    asked = Question("users who are throttled", "each throttle has an end", "SCAN, TTL")
     if endless.empty:
         return Findings(asked.ok(count(len(rows), "user"), cause=ENDLESS), rows)
     said = (

@@ -85,15 +85,19 @@ def _beside(
     named = [each for each in facts.get(f"{kind}s", {}).values() if isinstance(each, dict)]
     own = (each for each in named if each.get("name") == name)
     found = {"production": ops.target.production, "described": dict(next(own, {}))}
+    found["meant"] = _meant(facts, name, of)
     if kind != "queue":
         return found
     consumers = [
-        {"name": each["FunctionName"], "seconds": each["Timeout"], "by_lambda": by_lambda}
+        {
+            "name": each["FunctionName"],
+            "seconds": each["Timeout"],
+            "least": each["Timeout"] * (_TIMES if by_lambda else 1),
+            "by_lambda": by_lambda,
+        }
         for each in every.get("function", ())
         for by_lambda in _takes(facts, name, of, each)
     ]
-    for each in consumers:
-        each["least"] = each["seconds"] * (_TIMES if each["by_lambda"] else 1)
     arn = of["QueueArn"]
     sources = [
         each
@@ -103,6 +107,18 @@ def _beside(
     consumer = max(consumers, key=lambda each: each["least"], default=None)
     source = max(sources, key=lambda each: each["MessageRetentionPeriod"], default=None)
     return found | {"consumer": consumer, "source": source}
+
+
+def _meant(facts: Any, alarm: str, of: Json) -> str:
+    """The function, queue or service that an alarm is named after, where it watches another."""
+    told = {each["Value"] for each in of.get("Dimensions") or ()}
+    for part in ("functions", "queues", "services"):
+        every = facts.get(part, {}).values()
+        names = {each[key] for each in every for key in ("name", "dead_letters") if key in each}
+        meant: str = max(filter(alarm.startswith, names), key=len, default="")
+        if told & names and meant not in told:
+            return meant
+    return ""
 
 
 def _takes(facts: Any, name: str, queue: Json, function: Json) -> Iterator[bool]:

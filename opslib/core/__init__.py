@@ -16,7 +16,7 @@ from opslib.core.actions.stores.searches import Search
 from opslib.core.actions.watching import Anew, OneOff, Rollout, Watch
 from opslib.core.checks.checks import answer, check, unread
 from opslib.core.checks.plots import Line, Panel, Plotted
-from opslib.core.checks.signs import FAILURES, Sign, sign_of
+from opslib.core.checks.signs import FAILURES, Sign, sayings, sign_of
 from opslib.core.connections import identities, sessions, sql, targets
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import ask, identifier, quoted
@@ -139,6 +139,7 @@ __all__ = [
     "quoted",
     "require_known",
     "result",
+    "sayings",
     "services",
     "sessions",
     "sign_of",

@@ -214,6 +214,8 @@ def _member(key: str, value: Any, at: At, role: str) -> Iterator[tuple[str, Any]
         yield from _named(meant, name, key, value, at)
     elif name in _ABOUT or _FACT.fullmatch(name) or words.of_the_past(name):
         return
+    elif value == () and role != "facts" and _LIKE_A_PART.fullmatch(name):
+        yield "part", _said((*at, key), "unclear", value)
     elif holds or (isinstance(value, str) and value[:1] in ("{", "[")):
         yield "inner", (key, value)
     elif role == "parts":

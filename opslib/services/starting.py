@@ -32,7 +32,7 @@ _UNSET = re.compile(r"(?i)\s*|change.?me|to.?do|replace.?me|placeholder|dummy|x{
 
 @check("Would another task start?")
 def check_startable(ops: Connection, service: str = "") -> Findings:
-    """The image and the secrets of each service's task definition, with the keys it asks for.
+    """Images, log groups and secrets of each service's task definition, with the keys asked for.
 
     What runs goes on without them, until a task is replaced: scaled out, deployed, moved by AWS.
     """
@@ -69,8 +69,14 @@ def plan_restart(ops: Connection, service: str) -> Planned:
 
 def _judged(service: Service) -> list[Finding]:
     definition, words = service.definition(), f"next task of {service.key}"
-    asked = Question(words, "what it reads is there", "ecr DescribeImages, GetSecretValue")
-    looks = [partial(_image, asked, service, each) for each in definition["containerDefinitions"]]
+    asked = Question(
+        words, "what it reads is there", "ecr DescribeImages, DescribeLogGroups, GetSecretValue"
+    )
+    looks = [
+        partial(look, asked, service, each)
+        for each in definition["containerDefinitions"]
+        for look in (_image, _log_group)
+    ]
     looks += [
         partial(_secret, asked, service, name, of, "".join(rest[:1]))
         for name, of, rest in taken(definition)
@@ -84,6 +90,18 @@ def _image(asked: Question, service: Service, container: Json) -> Finding:
     why = lacks_image(service.ops, container["image"])
     seen = f"would not start: the image of {container['name']} is gone. {why}"
     return asked.judged(not why, seen, cause="image-not-pulled", next="services/rollback")
+
+
+def _log_group(asked: Question, service: Service, container: Json) -> Finding:
+    options = (container.get("logConfiguration") or {}).get("options") or {}
+    name = options.get("awslogs-group", "")
+    there = not name or options.get("awslogs-create-group") == "true"
+    path = "logGroups[].logGroupName"
+    there = there or name in service.ops.pages(
+        "logs", "describe_log_groups", path, logGroupNamePrefix=name
+    )
+    seen = f"would not start: its log group {name} is not there"
+    return asked.judged(there, seen, cause="log-group-missing", next="services/rollback")
 
 
 def _secret(asked: Question, service: Service, name: str, of: str, key: str) -> Finding:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, UsageError, apply, caches, connect
-from opslib.caches import throttles
+from opslib.caches import health, throttles
 from opslib.core.connections import caches as sessions
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
@@ -223,6 +223,86 @@ def test_a_cache_that_does_not_answer_is_unknown_and_nothing_of_it_absent(
         with pytest.raises(Unfinished, match="no answer from 127"):
             caches.plan_clear(ops, "usage")
     assert {f.status for f in caches.check_cache(ops)} == {"ok"}
+
+
+INFO: dict[str, Any] = {
+    "role": "master",
+    "connected_slaves": 0,
+    "used_memory": 4_000,
+    "used_memory_human": "3.91K",
+    "maxmemory": 64_000,
+    "maxmemory_human": "62.50K",
+    "maxmemory_policy": "allkeys-lru",
+    "connected_clients": 3,
+    "rdb_last_bgsave_status": "ok",
+    "db0": {"keys": 3, "expires": 3},
+}
+OLD = {key: of for key, of in INFO.items() if not key.startswith(("rdb_", "maxmemory"))}
+LAGS = {"slave0": {"ip": "10.0.0.2", "port": 6379, "state": "online", "offset": 9, "lag": 300}}
+READS = {"keyspace_hits": 300, "keyspace_misses": 900}
+
+
+@pytest.mark.parametrize(
+    ("more", "wrong"),
+    [
+        ({}, {}),
+        ({"connected_slaves": 1, "slave0": {**LAGS["slave0"], "lag": 1}}, {}),
+        ({"connected_slaves": 1, **LAGS}, {"role of the cache": "warn"}),
+        ({"min_slaves_good_slaves": 1}, {}),
+        ({"min_slaves_good_slaves": 0}, {"role of the cache": "critical"}),
+        ({"role": "slave", "master_link_status": "down"}, {"role of the cache": "critical"}),
+        ({"rdb_last_bgsave_status": "err"}, {"what the cache writes to its disk": "critical"}),
+        ({"aof_enabled": 0, "aof_last_write_status": "err"}, {}),
+        (
+            {"aof_enabled": 1, "aof_last_write_status": "err"},
+            {"what the cache writes to its disk": "critical"},
+        ),
+        (
+            {"aof_enabled": 1, "aof_last_write_status": "ok", "aof_last_bgrewrite_status": "err"},
+            {"what the cache writes to its disk": "warn"},
+        ),
+        ({"loading": 1}, {"what the cache does for its clients": "critical"}),
+        ({"paused_reason": "none"}, {}),
+        ({"paused_reason": "client_pause"}, {"what the cache does for its clients": "warn"}),
+        ({"cmdstat_flushall": {"calls": 1}}, {}),
+        ({"db0": None}, {}),
+        ({"db0": None, "cmdstat_flushall": {"calls": 1}}, {"keys of the cache": "warn"}),
+        ({"evicted_keys": 9}, {"keys that the cache throws away": "critical"}),
+        ({"used_memory": 60_000}, {"memory of the cache": "warn"}),
+        (
+            {"used_memory": 63_000, "maxmemory_policy": "noeviction"},
+            {"memory of the cache": "critical"},
+        ),
+        ({"maxclients": 3}, {"clients of the cache": "warn"}),
+        ({"rejected_connections": 2}, {"clients of the cache": "critical"}),
+        (READS, {"reads that found their key": "warn"}),
+        ({"keyspace_misses": 900}, {}),
+    ],
+)
+def test_what_info_says_by_itself_is_told(more: dict[str, Any], wrong: dict[str, str]) -> None:
+    for server in (INFO, OLD):
+        then = {key: of for key, of in (server | more).items() if of is not None}
+        found = {f.check: f.status for f in health._told(server, then)}
+        told = {check: status for check, status in found.items() if status != "ok"}
+        if server is INFO or not more.keys() & {"used_memory"}:
+            assert told == wrong
+
+
+@pytest.mark.parametrize("kind", ["session:*", "ratelimit:count:*"])
+def test_keys_that_ought_to_end_and_stay_are_told(
+    clean: dict[str, Any], ops: Connection, client: Any, kind: str
+) -> None:
+    left = {key: client.pttl(key) for key in client.scan_iter(kind)}
+    assert {f.status for f in caches.check_keys(ops)} == {"ok"}
+    for key in left:
+        client.persist(key)
+    try:
+        seen = [f.seen for f in caches.check_keys(ops) if f.status == "warn"]
+    finally:
+        for key, milliseconds in left.items():
+            client.pexpire(key, milliseconds)
+    assert len(seen) == 1
+    assert seen[0].endswith(f"{len(left)} of {len(left)} stay for ever")
 
 
 def test_a_login_that_may_not_is_denied_and_not_absent(

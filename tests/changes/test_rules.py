@@ -32,6 +32,29 @@ def queue(name: str = "orders", **more: Any) -> dict[str, Any]:
     return {"QueueArn": f"{ARN}{name}", **given, **own, **more}
 
 
+def watches(what: str, name: str) -> dict[str, Any]:
+    return {"Dimensions": [{"Name": what, "Value": name}]}
+
+
+def at_night(most: int) -> dict[str, Any]:
+    target = {"MinCapacity": 0, "MaxCapacity": most}
+    return {
+        "ScheduledActionName": "night",
+        "Schedule": "cron(0 20 * * ? *)",
+        "ScalableTargetAction": target,
+    }
+
+
+def denies(*actions: str, **more: Any) -> dict[str, Any]:
+    statement = {"Effect": "Deny", "Action": [*actions], "Resource": "*"}
+    return {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "x"}, statement | more]}
+
+
+def letters(whose: str, *of: str) -> dict[str, Any]:
+    allows = {"redrivePermission": whose, "sourceQueueArns": [f"{ARN}{name}" for name in of]}
+    return queue("orders-dlq", RedriveAllowPolicy=json.dumps(allows))
+
+
 def redriven(times: int) -> str:
     return f'{{"deadLetterTargetArn": "{ARN}orders-dlq", "maxReceiveCount": {times}}}'
 
@@ -126,6 +149,16 @@ CASES = [
         WARN,
     ),
     ("queue", "orders", queue(MessageRetentionPeriod="60"), "MessageRetentionPeriod", WARN),
+    ("queue", "orders-dlq", letters("denyAll"), "RedriveAllowPolicy", CRITICAL),
+    ("queue", "orders-dlq", letters("byQueue", "others"), "RedriveAllowPolicy", CRITICAL),
+    ("api", "a", {"CorsConfiguration": {"AllowOrigins": ["*"]}}, "CorsConfiguration", WARN),
+    ("alarm", "orders-dlq-depth", watches("QueueName", "orders"), "Dimensions", WARN),
+    ("security group", "sg-1", {"GroupName": "db", "IpPermissions": []}, "IpPermissions", CRITICAL),
+    ("security group", "sg-3", {"GroupName": "c", "IpPermissions": []}, "IpPermissions", CRITICAL),
+    ("scaling", "s", {"scheduled": [at_night(2), at_night(0)]}, "scheduled", WARN),
+    ("inline policy", "no r", denies("secretsmanager:GetSecretValue"), "Statement", CRITICAL),
+    ("policy", "no", denies("iam:*", "ecr:*"), "Statement", CRITICAL),
+    ("database instance", "d", {"MultiAZ": False}, "MultiAZ", WARN),
     ("queue", "orders", queue(Policy=ALL), "policy", CRITICAL),
     (
         "topic",
@@ -322,6 +355,22 @@ CASES = [
     ),
 ]
 KEPT = [
+    ("security group", "sg-9", {"GroupName": "lambda", "IpPermissions": []}),
+    ("scaling", "s", {"scheduled": [at_night(1)]}),
+    ("scaling", "s", {"scheduled": []}),
+    ("inline policy", "no r", denies("iam:*", "s3:DeleteBucket", "kms:ScheduleKeyDeletion")),
+    ("inline policy", "no r", denies("s3:*", Resource="arn:aws:s3:::other/*")),
+    ("inline policy", "no r", denies("s3:*", Condition={"Bool": {"aws:SecureTransport": "false"}})),
+    ("alarm", "orders-dlq-depth", watches("QueueName", "orders-dlq")),
+    ("alarm", "orders-late", watches("QueueName", "orders")),
+    ("alarm", "worker-backlog", watches("QueueName", "orders")),
+    ("alarm", "orders-late", watches("ApiId", "a1b2c3")),
+    ("queue", "orders-dlq", letters("allowAll")),
+    ("queue", "orders-dlq", letters("byQueue", "orders")),
+    ("api", "a", {"CorsConfiguration": {"AllowOrigins": ["https://app.example"]}}),
+    ("api", "a", {}),
+    ("database instance", "d", {"MultiAZ": False, "DBClusterIdentifier": "c"}),
+    ("database instance", "d", {"MultiAZ": False, "ReadReplicaSourceDBInstanceIdentifier": "e"}),
     ("database times", "db", {"future": None}),
     ("database silences", "db", {"silent": None}),
     ("database sequences", "db", {"behind": None}),
@@ -418,7 +467,7 @@ KEPT = [
         {"AutomaticFailover": "enabled", "TransitEncryptionEnabled": True},
     ),
     ("inline policy", "s3 r", {"Statement": [EVERYTHING | {"Action": ["s3:*"]}]}),
-    ("inline policy", "no r", {"Statement": [EVERYTHING | {"Effect": "Deny"}]}),
+    ("inline policy", "no r", {"Statement": [EVERYTHING | {"Effect": "Deny", "Condition": OURS}]}),
     ("role", "r", {"AssumeRolePolicyDocument": {"Statement": [ANYBODY | {"Condition": OURS}]}}),
     (
         "search domain",

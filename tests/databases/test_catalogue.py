@@ -17,6 +17,7 @@ from opslib.core.tables import frame
 from opslib.databases import activity, catalogue
 
 TARGET = "lab/bluemoxon-staging"
+NOTHING = "CREATE FUNCTION probe.f() RETURNS trigger LANGUAGE plpgsql AS 'begin return null; end';"
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,28 @@ def test_an_index_that_broke_off_while_it_was_made_is_the_cause(
     assert "probe.twice: on probe.t, unique: not held" in found.seen
 
 
+def test_a_view_that_holds_nothing_yet_is_told(ops: Connection, schema: Any) -> None:
+    schema.execute("CREATE MATERIALIZED VIEW probe.m AS SELECT 1 WITH NO DATA")
+    found = bad(ops)["settings"]
+    assert (found.status, "probe.m holds nothing yet" in found.seen) == ("warn", True)
+
+
+@pytest.mark.parametrize(("room", "status"), [(1, "critical"), (500, None)])
+def test_connections_that_near_the_limit_of_the_database_s_own_are_told(
+    ops: Connection, owner: psycopg.Connection[Any], room: int, status: str | None
+) -> None:
+    taken = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    ((many,),) = owner.execute(taken).fetchall()
+    limit = f'ALTER DATABASE "{owner.info.dbname}" CONNECTION LIMIT '
+    owner.execute(f"{limit}{many + room}".encode())
+    try:
+        found = bad(ops).get("connections that a role or database may have")
+    finally:
+        owner.execute(f"{limit}-1".encode())
+    assert (found and found.status) == status
+    assert found is None or found.cause == "connections-near-limit"
+
+
 def test_a_trigger_that_was_left_disabled_is_told(ops: Connection, schema: Any) -> None:
     schema.execute(
         "CREATE FUNCTION probe.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
@@ -121,6 +144,23 @@ def test_a_trigger_that_was_left_disabled_is_told(ops: Connection, schema: Any) 
             "ALTER TABLE probe.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
             "see a row of probe.t",
         ),
+        (
+            f"{NOTHING}CREATE TRIGGER gulp BEFORE INSERT ON probe.t FOR EACH ROW "
+            "EXECUTE FUNCTION probe.f()",
+            "trigger gulp takes away each row of INSERT into probe.t",
+        ),
+        (
+            f"{NOTHING}CREATE TRIGGER told AFTER INSERT ON probe.t FOR EACH ROW "
+            "EXECUTE FUNCTION probe.f()",
+            "",
+        ),
+        ("REVOKE INSERT ON probe.t FROM current_user", "may not add to probe.t: it was revoked"),
+        (
+            "CREATE SEQUENCE probe.s; REVOKE ALL ON SEQUENCE probe.s FROM current_user",
+            "may not add to probe.s: it was revoked",
+        ),
+        ("REVOKE UPDATE, DELETE ON probe.t FROM current_user", ""),
+        ("CREATE MATERIALIZED VIEW probe.m AS SELECT 1", ""),
         ("CREATE RULE kept AS ON DELETE TO probe.t DO INSTEAD NOTHING", ""),
         ("CREATE RULE few AS ON INSERT TO probe.t WHERE NEW.a < 0 DO INSTEAD NOTHING", ""),
         (
@@ -130,7 +170,7 @@ def test_a_trigger_that_was_left_disabled_is_told(ops: Connection, schema: Any) 
         ),
     ],
 )
-def test_rows_that_are_swallowed_or_that_their_owner_cannot_see_are_critical(
+def test_rows_that_are_swallowed_or_that_their_owner_cannot_see_or_add_are_critical(
     ops: Connection, schema: Any, does: str, seen: str
 ) -> None:
     schema.execute(f"CREATE TABLE probe.t (a int); {does}")
@@ -161,6 +201,10 @@ def test_a_database_that_was_set_to_refuse_writes_is_critical(
         ("statement_timeout", "30s", False),
         ("lock_timeout", "1ms", True),
         ("lock_timeout", "5s", False),
+        ("idle_in_transaction_session_timeout", "1s", True),
+        ("idle_in_transaction_session_timeout", "60s", False),
+        ("work_mem", "64kB", True),
+        ("work_mem", "16MB", False),
     ],
 )
 def test_a_time_out_that_cancels_ordinary_statements_is_a_warning(

@@ -49,7 +49,8 @@ def test_a_source_is_judged_by_its_state_its_last_batch_and_what_it_calls(
     ops: Connection, monkeypatch: pytest.MonkeyPatch, changes: Any, status: str, cause: str
 ) -> None:
     both = [mapping(), mapping(**changes)] if "source" in changes else [mapping(**changes)]
-    monkeypatch.setattr(ops, "pages", lambda *_, **__: both)
+    mapped = {"list_event_source_mappings": both}
+    monkeypatch.setattr(ops, "pages", lambda _, operation, *__, **___: mapped.get(operation, []))
     found = sources.check_sources(ops, "analysis-worker")[-1]
     assert (found.status, found.cause) == (status, cause)
 
@@ -63,6 +64,22 @@ def test_a_queue_whose_worker_is_named_and_that_is_handed_to_nobody_is_the_cause
     assert found.causes == {sources.SOURCE_OFF}
     assert "bluemoxon-staging-analysis of analysis-worker" in found[0].check
     assert sources.check_sources(ops, "scraper").worst == "ok"
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_queue_that_failed_events_go_to_and_that_is_not_there_is_told(
+    ops: Connection, gone: bool
+) -> None:
+    at = {"FunctionName": "bluemoxon-staging-scraper"}
+    to = {"OnFailure": {"Destination": f"{QUEUE}-gone" if gone else QUEUE}}
+    ops.call("lambda", "put_function_event_invoke_config", DestinationConfig=to, **at)
+    try:
+        found = sources.check_sources(ops, "scraper").troubles
+    finally:
+        ops.call("lambda", "delete_function_event_invoke_config", **at)
+    told = [(f.status, f.check) for f in found]
+    asked = "bluemoxon-staging-analysis-gone, to which scraper sends"
+    assert told == [("critical", asked)] * gone
 
 
 def points(**metrics: list[float]) -> Any:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from opslib import UsageError, apply, mail
@@ -71,6 +72,28 @@ def test_sending_that_is_on_says_nothing_of_the_sandbox_nor_the_other_way(
 def test_the_quota_is_full_when_it_is(most: float, sent: float, status: str) -> None:
     quota = {"Max24HourSend": most, "MaxSendRate": 1.0, "SentLast24Hours": sent}
     assert mail.check_account(answering(account(SendQuota=quota))).worst == status
+
+
+@pytest.mark.parametrize(
+    ("bounces", "sent", "status"),
+    [
+        (0.012, 0, "ok"),
+        (0.06, 0, "warn"),
+        (0.2, 0, "critical"),
+        (None, 0, "ok"),
+        (None, 9, "unknown"),
+    ],
+)
+def test_what_comes_back_is_judged_and_without_mails_nothing_is(
+    monkeypatch: pytest.MonkeyPatch, bounces: float | None, sent: float, status: str
+) -> None:
+    rates = {"BounceRate": [] if bounces is None else [bounces], "ComplaintRate": [0.0]}
+    read = {name: pd.Series(values, dtype="float64") for name, values in rates.items()}
+    monkeypatch.setattr("opslib.core.reads.metrics.series", lambda *_: read)
+    quota = {"Max24HourSend": 200.0, "MaxSendRate": 1.0, "SentLast24Hours": sent}
+    found = mail.check_reputation(answering(account(SendQuota=quota)))
+    assert [f.status for f in found] == [status, "ok"]
+    assert found.causes == ({"mail-reputation"} if status in ("warn", "critical") else set())
 
 
 def test_an_identity_of_another_region_does_not_count_here(

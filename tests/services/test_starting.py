@@ -41,6 +41,15 @@ def test_an_image_that_is_gone_is_told_while_all_tasks_run(ops: Connection) -> N
     assert not services.check_services(ops).troubles
 
 
+def test_a_log_group_that_is_gone_is_told_while_all_tasks_run(ops: Connection) -> None:
+    service = Service(ops, "app")
+    name = service.facts["log_group"]
+    ops.call("logs", "delete_log_group", logGroupName=name)
+    (found,) = services.check_startable(ops)
+    assert (found.status, found.cause) == ("critical", "log-group-missing")
+    assert f"its log group {name} is not there" in found.seen
+
+
 @pytest.mark.some(2)
 @pytest.mark.parametrize(
     "gone", [{"RecoveryWindowInDays": 7}, {"ForceDeleteWithoutRecovery": True}]

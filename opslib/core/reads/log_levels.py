@@ -157,11 +157,11 @@ def _of_document(document: Json) -> Said:
     if "@t" in document and not inner.level and inner.trouble is None:
         inner = Said("INFO", text, None)  # Serilog leaves that level out
     answers = [_number(value) // 100 for key, value in fields.items() if STATUS.search(key)]
-    if inner.level:
-        return inner._replace(trouble=_is_ill(inner.level, 5 in answers))
+    told = fields.get("success") is False or any(_is_there(fields.get(key)) for key in _ERROR_KEYS)
+    if inner.level:  # one that was answered as if all were well, and says an error, too
+        return inner._replace(trouble=_is_ill(inner.level, 5 in answers or (told and 2 in answers)))
     states = (str(fields.get(key)).lower() for key in _STATES)
-    failed = fields.get("success") is False or any(state in _FAILED for state in states)
-    if 5 in answers or failed or any(_is_there(fields.get(key)) for key in _ERROR_KEYS):
+    if 5 in answers or told or any(state in _FAILED for state in states):
         return inner._replace(trouble=True)
     return inner if inner.trouble is not None or not any(answers) else inner._replace(trouble=False)
 
