@@ -2,6 +2,7 @@
 
 OpsError
 ├── UsageError    what was given is wrong; nothing happened
+│   └── Undescribed   the target's file says nothing of it: no check looks at it
 ├── NotFound      it is not there
 ├── NotAllowed    denied, or no credentials (never reported as absent)
 │   └── LoginRefused  the database was reached and takes no such login
@@ -31,6 +32,10 @@ class OpsError(Exception):
 
 class UsageError(OpsError):
     """What was given is wrong; nothing happened."""
+
+
+class Undescribed(UsageError):
+    """The target's file says nothing of it: there is nothing that a check could look at."""
 
 
 class NotFound(OpsError):

@@ -13,16 +13,17 @@ A system without such a module gets what its target's file describes
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pkgutil import iter_modules
 from random import Random
 from typing import Any
 
 import psycopg
 
 from opslib.core.connections.targets import Target
+from opslib.lab import estates
 from opslib.lab.aws.ground import Ground, LogEvent
 from opslib.lab.aws.handlers import ApiHandler, FunctionHandler
 from opslib.lab.corrections.cloudwatch.metric_stores import Store
@@ -154,15 +155,13 @@ class Estate:
 
 
 EMPTY = Estate(seed=lambda place: None)  # an account with its users and nothing in it
-_ESTATES = "opslib.lab.estates"
 
 
 def load(system: str) -> Estate:
     """The estate of a system; one made from its target's file when the lab has none for it."""
     name = system.replace("-", "_")
-    found = importlib.util.find_spec(f"{_ESTATES}.{name}")
-    own = found is not None and found.submodule_search_locations is not None
-    return _estate(name) if own else strangers()
+    own = {each.name for each in iter_modules(estates.__path__) if each.ispkg}
+    return _estate(name) if name in own else strangers()
 
 
 def strangers() -> Estate:
@@ -171,5 +170,5 @@ def strangers() -> Estate:
 
 
 def _estate(name: str) -> Estate:
-    estate: Estate = importlib.import_module(f"{_ESTATES}.{name}").ESTATE
+    estate: Estate = importlib.import_module(f"{estates.__name__}.{name}").ESTATE
     return estate

@@ -84,8 +84,10 @@ class Lab:
     def _facts(self, target: str) -> dict[str, str]:
         key = target.removeprefix("lab/")
         if key not in self.targets:
-            raise unknown_name(
-                "target", target, [f"lab/{each}" for each in self.targets], " in the lab"
+            known = [f"lab/{each}" for each in self.targets]
+            raise UsageError(
+                f"{unknown_name('target', target, known, ' in the lab')} One whose file is new: "
+                "opslib lab reset; why one was left out: opslib lab status."
             )
         return self.targets[key]
 

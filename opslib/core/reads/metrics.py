@@ -110,7 +110,7 @@ def described(ops: Connection, keys: Sequence[str] = ()) -> list[Metric]:
 
     Raises UsageError that offers the nearest.
     """
-    facts = ops.target["metrics"]
+    facts = ops.target.facts.get("metrics", {})
     for key in keys:
         require_known("metric", key, facts, f" of {ops.target.name}")
     return [Metric(key, **facts[key]) for key in facts if not keys or key in keys]
@@ -121,10 +121,9 @@ def slow_from(ops: Connection, metric: str, of: Mapping[str, str]) -> float:
 
     0 when it does not say.
     """
-    listed = described(ops) if "metrics" in ops.target.facts else ()
     known = (
         each.warn
-        for each in listed
+        for each in described(ops)
         if each.metric == metric and each.dimensions and dict(each.dimensions).items() <= of.items()
     )
     return next(known, None) or 0.0

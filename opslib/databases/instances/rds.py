@@ -17,6 +17,7 @@ from opslib.core import (
     OpsError,
     Refused,
     Thing,
+    Undescribed,
     UsageError,
     beside,
     metrics,
@@ -63,13 +64,14 @@ class Database(Thing):
 
 
 def database_of(ops: Connection) -> Database:
-    """The target's database. Raises UsageError when its file names neither cluster nor instance."""
+    """The target's database. Raises Undescribed where its file says of none that is RDS's."""
     facts = ops.target["database"]
     for kind in (CLUSTER, INSTANCE):
         if kind.noun in facts:
             return Database(kind, facts[kind.noun])
-    raise UsageError(
-        f"parameters/targets/{ops.target.key}.yaml: database: names neither cluster nor instance."
+    raise Undescribed(
+        f"parameters/targets/{ops.target.key}.yaml: database names neither cluster nor instance: "
+        "RDS says nothing of it. Add the one that it is, if RDS runs it."
     )
 
 

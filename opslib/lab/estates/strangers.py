@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from difflib import get_close_matches
+from functools import partial
 from itertools import product
 from typing import Any
 from urllib.parse import urlsplit
 
 from opslib.core.reads.metrics import Metric as KeyMetric
 from opslib.lab.aws.handlers import ApiHandler, FunctionHandler, Invocation
+from opslib.lab.corrections.cloudwatch import metrics
 from opslib.lab.estates import seeding
 from opslib.lab.estates.generic import drills
 from opslib.lab.estates.quiet import APPLICATION, METRICS, QUIET, SENT, routes
@@ -102,13 +104,19 @@ def _users(facts: Mapping[str, Any]) -> Users:
 
 
 def _secrets(facts: Mapping[str, Any]) -> Iterator[tuple[str, Secret]]:
-    """Those that the file names, but the one that the database's own login is in."""
+    """Those that the file names, but those that logins of database and cache are in."""
     named = {name: each.get("max_age_days", 60) for name, each in facts.get("secrets", {}).items()}
     key = facts.get("api", {}).get("key", {"secret": facts.get("api", {}).get("token_secret")})
+    database = facts.get("database", {})
+    logins = {
+        database.get("secret"),
+        database.get("reader_secret"),
+        facts.get("cache", {}).get("secret"),
+    }
     if key["secret"]:
         named.setdefault(key["secret"], 60)
     for name, days in named.items():
-        if name != facts.get("database", {}).get("secret"):
+        if name not in logins:
             value = "opslib:{hex 160}" if key.get("scheme") == "Basic" else "{hex 160}"
             held = f'{{"{key["field"]}": "{value}"}}' if "field" in key else value
             yield (
@@ -158,11 +166,6 @@ def _metrics(facts: Mapping[str, Any]) -> Iterator[tuple[str, Measured]]:
                 if told[0] not in known:
                     yield f"{kind} {at}", _measured("AWS/RDS", of, told)
 
-    for name, value in (SENT if "mail" in facts else {}).items():
-        yield (
-            f"mail {name}",
-            _measured("AWS/SES", {}, Metric(metric=name, value=value, unit="None")),
-        )
     for key, each in facts.get("metrics", {}).items():
         for name, many in _well(each).items():
             of = each["of"][name]
@@ -269,6 +272,13 @@ def _seed(place: Place) -> None:
         keys = [each.get("key", "id"), *filter(None, [each.get("sort")])]
         items = [{key: {"S": f"{key}-{number}"} for key in keys} for number in range(_ITEMS)]
         tables.put(place, each["name"], items)
+    for name, value in (SENT if "mail" in place.facts else {}).items():
+        told = metrics.store(place.account, place.facts["mail"].get("region", place.region))
+        told.baseline("AWS/SES", name, {}, partial(_steady, value), "None")
+
+
+def _steady(value: float, minute: float) -> float:
+    return value
 
 
 def _tick(place: Place, now: datetime) -> None:
