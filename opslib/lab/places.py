@@ -13,12 +13,14 @@ A system without such a module gets what its target's file describes
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pkgutil import iter_modules
 from random import Random
 from typing import Any
+from zlib import crc32
 
 import psycopg
 
@@ -45,6 +47,11 @@ class Place:
     def name(self) -> str:
         """`bluemoxon-staging`"""
         return self.target.key
+
+    @property
+    def called(self) -> str:
+        """Its name, as far as it can be the beginning of every name in AWS and PostgreSQL."""
+        return plain(self.name)
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -134,6 +141,20 @@ class Drill:
 
     def fits(self, place: Place) -> bool:
         return (not self.targets or place.target.environment in self.targets) and self.needs(place)
+
+
+def plain(name: str) -> str:
+    """A name of a target or system as it is; of one with other letters, or a long one, what of it
+    every service takes, and a number that keeps it apart.
+    """
+    if _PLAIN.fullmatch(name):
+        return name
+    letters = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:_LONG]
+    return f"t{crc32(name.encode()):08x}-{letters}".rstrip("-")
+
+
+_LONG = 30  # of 63 and 64, for what is added to it
+_PLAIN = re.compile(f"[a-z][a-z0-9-]{{,{_LONG + 10}}}")
 
 
 def _nothing(place: Place, now: datetime) -> None:

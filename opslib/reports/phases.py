@@ -150,8 +150,6 @@ def check_fresh(ops: Connection, phase: str) -> Findings:
     """A snapshot of the database of the last two hours: of just before the first change."""
     if note := _not_asked(phase, BEFORE, DURING):
         return Findings(note=note)
-    if "database" not in ops.target.facts:
-        return Findings(note="No database is described.")
     found = databases.list_snapshots(ops, days=1)
     usable = found[found["status"] == "available"]
     asked = Question("fresh snapshot", f"within {_FRESH_HOURS:g} hours", "rds snapshots")

@@ -65,7 +65,7 @@ class Database(Thing):
 
 def database_of(ops: Connection) -> Database:
     """The target's database. Raises Undescribed where its file says of none that is RDS's."""
-    facts = ops.target["database"]
+    facts = ops.target.facts.get("database", {})
     for kind in (CLUSTER, INSTANCE):
         if kind.noun in facts:
             return Database(kind, facts[kind.noun])
@@ -105,7 +105,7 @@ def new_database(ops: Connection, kind: Kind, name: str, otherwise: Iterable[str
     Raises UsageError when RDS takes no such name, or makes it lower case; Refused when there is one
     already.
     """
-    for each in [name] if name else otherwise:
+    for each in [name] if name else map(str.lower, otherwise):
         if len(each) > 63 or not re.fullmatch(r"[a-z](?:-?[a-z0-9])*", each):
             raise UsageError(
                 f"{each!r} is no name for a database: at most 63 of a-z, 0-9 and single hyphens, "

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from psycopg import sql
 from psycopg.rows import dict_row
@@ -96,7 +96,7 @@ def routes(place: Place) -> Routes:
 
 
 def _pattern(path: str) -> str:
-    return re.escape(urlsplit(path).path)
+    return re.escape(unquote(urlsplit(path).path))
 
 
 def _well(request: Request) -> Answer:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from datetime import datetime
 from random import Random
 
 from opslib.core.connections.identities import partition
 from opslib.lab.places import Place
-
-_LONGEST = 50  # of PostgreSQL's 63, for a login and a copy are named after it
-_PLAIN = re.compile(f"[a-z_][a-z0-9_]{{,{_LONGEST - 1}}}")
 
 
 def function(place: Place, key: str) -> str:
@@ -25,18 +21,14 @@ def log_group(place: Place, key: str) -> str:
 def database(place: Place) -> str:
     """The PostgreSQL database and the role that owns it.
 
-    All targets share one server, so each has its own name: of a target's that PostgreSQL takes only
-    in quotes, or not whole, what it takes of it.
+    All targets share one server, so each has its own name.
     """
-    name = place.name.replace("-", "_")
-    if _PLAIN.fullmatch(name):
-        return name
-    return f"t{zlib.crc32(name.encode()):08x}_{re.sub('[^a-z0-9]+', '_', name.lower())}"[:_LONGEST]
+    return place.called.replace("-", "_")
 
 
 def login_secret(place: Place) -> str:
     """The secret with the database's login: the one that the file names, else RDS's own."""
-    return str(place.facts["database"].get("secret") or f"rds!{place.name}")
+    return str(place.facts["database"].get("secret") or f"rds!{place.called}")
 
 
 def gateway(place: Place) -> str:
