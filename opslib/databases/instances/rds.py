@@ -109,7 +109,7 @@ def new_database(ops: Connection, kind: Kind, name: str, otherwise: Iterable[str
         if len(each) > 63 or not re.fullmatch(r"[a-z](?:-?[a-z0-9])*", each):
             raise UsageError(
                 f"{each!r} is no name for a database: at most 63 of a-z, 0-9 and single hyphens, "
-                "a letter first, no hyphen last."
+                "a letter first, no hyphen last. Give another name."
             )
         if not (new := Database(kind, each)).exists(ops):
             return new
