@@ -2,7 +2,7 @@
 
 OpsError
 ├── UsageError    what was given is wrong; nothing happened
-│   └── Undescribed   the target's file says nothing of it: no check looks at it
+│   └── Unasked     there is nothing to look at: not described, not in this phase
 ├── NotFound      it is not there
 ├── NotAllowed    denied, or no credentials (never reported as absent)
 │   └── LoginRefused  the database was reached and takes no such login
@@ -34,8 +34,8 @@ class UsageError(OpsError):
     """What was given is wrong; nothing happened."""
 
 
-class Undescribed(UsageError):
-    """The target's file says nothing of it: there is nothing that a check could look at."""
+class Unasked(UsageError):
+    """There is nothing that a check could look at: it is not described, or not of this phase."""
 
 
 class NotFound(OpsError):

@@ -21,7 +21,7 @@ from opslib.core.errors import (
     NotFound,
     OpsError,
     Refused,
-    Undescribed,
+    Unasked,
     UsageError,
 )
 from opslib.core.findings import Finding, Findings, P, Question
@@ -41,8 +41,8 @@ def check(question: str) -> Callable[[Look[P]], Look[P]]:
     A denied, unreachable or missing source becomes a finding, so the other checks of a report go
     on; so does an error that nobody foresaw, with its trace, and each of several that `ops.each`
     could not read.
-    What the target's file does not describe is no finding, but a note. Bad input (UsageError) and
-    our own guard (Refused) are still raised.
+    Where there is nothing to look at (Unasked) that is no finding, but a note. Bad input
+    (UsageError) and our own guard (Refused) are still raised.
     """
 
     def decorate(function: Look[P]) -> Look[P]:
@@ -54,7 +54,7 @@ def check(question: str) -> Callable[[Look[P]], Look[P]]:
                 with understood(), under_way() as tell:
                     tell(question)
                     found = function(ops, *args, **kwargs)
-            except Undescribed as exc:
+            except Unasked as exc:
                 found = Findings(note=str(exc))
             except (UsageError, Refused):
                 raise

@@ -11,7 +11,7 @@ from functools import partial
 
 from opslib.core.checks.plots import Line, Panel
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Undescribed, Unfinished, UsageError, unknown_name
+from opslib.core.errors import OpsError, Unasked, Unfinished, UsageError, unknown_name
 from opslib.core.reads import log_lines, services
 from opslib.core.tables import UTC_TIME, Frame, Json, framed
 from opslib.core.text import whole
@@ -90,7 +90,7 @@ def groups(
             raise unknown_name(_noun(ops), name, [ALL, *known], f" of {ops.target.name}")
         found |= {each: group for each, group in mine.items() if group not in found.values()}
     if source == ALL and not (known or begun):
-        raise Undescribed(
+        raise Unasked(
             f"parameters/targets/{ops.target.key}.yaml describes no functions, services or "
             "logs.groups whose lines could be read. Add those there are."
         )

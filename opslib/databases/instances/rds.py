@@ -17,7 +17,7 @@ from opslib.core import (
     OpsError,
     Refused,
     Thing,
-    Undescribed,
+    Unasked,
     UsageError,
     beside,
     metrics,
@@ -64,12 +64,12 @@ class Database(Thing):
 
 
 def database_of(ops: Connection) -> Database:
-    """The target's database. Raises Undescribed where its file says of none that is RDS's."""
+    """The target's database. Raises Unasked where its file says of none that is RDS's."""
     facts = ops.target.facts.get("database", {})
     for kind in (CLUSTER, INSTANCE):
         if kind.noun in facts:
             return Database(kind, facts[kind.noun])
-    raise Undescribed(
+    raise Unasked(
         f"parameters/targets/{ops.target.key}.yaml: database names neither cluster nor instance: "
         "RDS says nothing of it. Add the one that it is, if RDS runs it."
     )
