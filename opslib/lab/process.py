@@ -84,11 +84,8 @@ class Lab:
     def _facts(self, target: str) -> dict[str, str]:
         key = target.removeprefix("lab/")
         if key not in self.targets:
-            known = [f"lab/{each}" for each in self.targets]
-            raise UsageError(
-                f"{unknown_name('target', target, known, ' in the lab')} One whose file is new: "
-                "opslib lab reset; why one was left out: opslib lab status."
-            )
+            said = unknown_name("target", target, map("lab/{}".format, self.targets), " in the lab")
+            raise UsageError(f"{said} New: opslib lab reset; left out: see opslib lab status.")
         return self.targets[key]
 
 

@@ -90,10 +90,8 @@ def groups(
             raise unknown_name(_noun(ops), name, [ALL, *known], f" of {ops.target.name}")
         found |= {each: group for each, group in mine.items() if group not in found.values()}
     if source == ALL and not (known or begun):
-        raise Unasked(
-            f"parameters/targets/{ops.target.key}.yaml describes no functions, services or "
-            "logs.groups whose lines could be read. Add those there are."
-        )
+        about = f"parameters/targets/{ops.target.key}.yaml describes no functions, services or"
+        raise Unasked(f"{about} logs.groups whose lines could be read. Add those there are.")
     if not found and not failed:
         raise UsageError(
             f"No log group is named by {source!r}. "
