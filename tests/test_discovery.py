@@ -16,7 +16,7 @@ from opslib.cli.commands import cli
 from opslib.core import paths, strict_yaml
 from opslib.core.connections import targets
 from opslib.discovery.accounts import Account
-from opslib.discovery.facts import about
+from opslib.discovery.facts import about, draft
 from opslib.reports import reports
 from tests.conftest import PracticeLab
 
@@ -140,6 +140,33 @@ def test_a_search_domain_is_found_and_its_key_metrics(lab: PracticeLab) -> None:
     assert made["search"] == {"domain": "dms-search-dev"}
     measured = {each["metric"] for each in made["metrics"].values()}
     assert {"SearchLatency", "JVMMemoryPressure"} <= measured
+
+
+def test_what_is_called_neither_test_nor_staging_is_drafted_as_production() -> None:
+    for environment, production in (("eu", True), ("live", True), ("staging", False)):
+        head = {"system": "shop", "environment": environment, "account": "1", "region": "eu-west-1"}
+        made = draft(Account(), head).facts
+        assert made["production"] is production
+        assert made["policy"]["apply_at_once"] is not production
+
+
+def test_a_table_is_drafted_with_its_keys_and_terraforms_lock_is_not(lab: PracticeLab) -> None:
+    ops = connect("lab/image-caption-prod")
+    known = ops.target["tables"]["captions"]
+    lock = {"AttributeName": "LockID", "AttributeType": "S"}
+    ops.call(
+        "dynamodb",
+        "create_table",
+        TableName="terraform-locks",
+        AttributeDefinitions=[lock],
+        KeySchema=[{"AttributeName": "LockID", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    try:
+        made = yaml.safe_load(discovery.written(discovery.discover(ops, data=False)))
+    finally:
+        ops.call("dynamodb", "delete_table", TableName="terraform-locks")
+    assert [*made["tables"].values()] == [known.plain()]
 
 
 def test_an_account_in_which_nothing_tells_is_taken_for_production() -> None:

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -27,6 +26,7 @@ from opslib.core import (
     check,
     clock,
     dtypes,
+    fits,
     frame,
     metrics,
     number,
@@ -82,7 +82,7 @@ def list_alarms(ops: Connection) -> Frame:
     rows = []
     for alarm in sorted(every, key=itemgetter("alarm")):
         name = alarm["alarm"]
-        if any(fnmatchcase(name, pattern) for pattern in patterns):
+        if fits(name, patterns):
             computed = {
                 "threshold": alarm["rule"] or _threshold(alarm),
                 "expected": name in expected,
@@ -106,7 +106,7 @@ def list_states(ops: Connection, within: Window) -> list[tuple[datetime, str, st
     return sorted(
         (when, name, said.partition(" from ")[2])
         for when, name, said in items
-        if any(fnmatchcase(name, of) for of in patterns)
+        if fits(name, patterns)
     )
 
 

@@ -62,9 +62,9 @@ class Scanned(Findings):
     orphans: Frame
 
 
-def sample_orphans(found: Findings, rows: int = 20) -> Frame:
+def sample_orphans(found: Findings) -> Frame:
     """Some of the orphans that a check saw; none when it could not look. Columns: ORPHANS."""
-    return found.orphans.head(rows) if isinstance(found, Scanned) else frame((), ORPHANS)
+    return found.orphans.head(20) if isinstance(found, Scanned) else frame((), ORPHANS)
 
 
 _APP = "The app's own scan agrees"

@@ -198,7 +198,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 @check("What was uploaded?")
-def check_written(ops: Connection, upload: str, below: str, hours: float = 24) -> Findings:
+def check_written(ops: Connection, upload: str, below: str) -> Findings:
     """Versions and markers below a prefix, the newest first. Evidence: WRITTEN."""
     if not below:
         return Findings(
@@ -215,8 +215,8 @@ def check_written(ops: Connection, upload: str, below: str, hours: float = 24) -
         }
         for each in islice(found, _SHOWN)
     ]
-    fresh = [each for each in found if (ops.now() - each.modified).total_seconds() < hours * 3600]
-    seen = f"{count(len(fresh), 'version')} in {hours:g} h, {len(found):,} in all"
+    fresh = [each for each in found if (ops.now() - each.modified).total_seconds() < 24 * 3600]
+    seen = f"{count(len(fresh), 'version')} in 24 h, {len(found):,} in all"
     asked = Question(f"uploads below {below}", "", "s3 ListObjectVersions")
     status = "ok" if found else "unknown"
     return Findings(asked.answer(status, seen), frame(rows, WRITTEN))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import Any
 
 from opslib.changes.resources import UNREAD, Described, data, was_read
-from opslib.core import Connection, Finding, Json, Question, decoded
+from opslib.core import Connection, Finding, Json, Question, decoded, fits
 
 _ODD = (LookupError, TypeError, ValueError, AttributeError)  # JMESPath's own are ValueErrors
 _TIMES = 6  # of a function's time-out, where Lambda takes from a queue
@@ -60,8 +59,8 @@ def accepted(ops: Connection, place: tuple[str, str, str]) -> str:
     """Why the target's file takes a setting as it is (`accepted`), until its date; else empty."""
     text = " ".join(place).strip()
     for each in ops.target.facts.get("accepted", ()):
-        covers = any(fnmatchcase(text, each["what"] + end) for end in ("", " *", ".*"))
-        if covers and f"{ops.now():%Y-%m-%d}" <= each["until"]:
+        what = [each["what"] + end for end in ("", " *", ".*")]
+        if fits(text, what) and f"{ops.now():%Y-%m-%d}" <= each["until"]:
             return f"accepted until {each['until']}: {each['reason']}"
     return ""
 

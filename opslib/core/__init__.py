@@ -27,6 +27,7 @@ from opslib.core.errors import (
     NotFound,
     OpsError,
     Refused,
+    Unasked,
     Unfinished,
     UsageError,
     require_known,
@@ -44,7 +45,7 @@ from opslib.core.reads.stores import domains
 from opslib.core.redaction import names_a_secret
 from opslib.core.strict_yaml import beside
 from opslib.core.tables import UTC_TIME, Frame, Json, batched, dtypes, escaped, first_rows, frame
-from opslib.core.text import count, cut, decoded, few, number
+from opslib.core.text import count, cut, decoded, few, fits, number
 from opslib.core.times import Window, clock, moment, window
 from opslib.core.waiting import poll
 
@@ -103,6 +104,7 @@ __all__ = [
     "Target",
     "There",
     "Thing",
+    "Unasked",
     "Unfinished",
     "UsageError",
     "Wait",
@@ -122,6 +124,7 @@ __all__ = [
     "escaped",
     "few",
     "first_rows",
+    "fits",
     "frame",
     "functions",
     "identifier",

@@ -2,6 +2,7 @@
 
 OpsError
 ├── UsageError    what was given is wrong; nothing happened
+│   └── Unasked     there is nothing to look at: not described, not in this phase
 ├── NotFound      it is not there
 ├── NotAllowed    denied, or no credentials (never reported as absent)
 │   └── LoginRefused  the database was reached and takes no such login
@@ -31,6 +32,10 @@ class OpsError(Exception):
 
 class UsageError(OpsError):
     """What was given is wrong; nothing happened."""
+
+
+class Unasked(UsageError):
+    """There is nothing that a check could look at: it is not described, or not of this phase."""
 
 
 class NotFound(OpsError):

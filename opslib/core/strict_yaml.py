@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -20,6 +21,8 @@ Json: TypeAlias = dict[str, Any]  # an object, as AWS and files describe one
 
 # libyaml's, where it is there: ten times faster.
 _FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MOST = 200_000  # parts of a file
+_ENDLESS = re.compile(r"(?i).*:float[-+]?(\.inf|\.nan|.*e\+?\d{3})")
 _SCHEMAS = Path(__file__).parent / "schemas"
 
 
@@ -30,7 +33,7 @@ class Document:
     path: Path
     root: yaml.Node | None
     data: Any
-    twice: tuple[str, ...] = ()  # what is said of keys that stand twice
+    odd: tuple[str, ...] = ()  # what is said of keys that stand twice, or of what is no text
 
     def said(self, place: Iterable[Any], message: str) -> str:
         """A message about a key, with file and line."""
@@ -58,9 +61,12 @@ def read(path: Path) -> Document:
         text = path.read_text(encoding="utf-8")
         loader = _FASTEST(text)
         root = loader.get_single_node()
-        twice = tuple(_duplicate_keys(path, root))  # before merged keys (<<) are put among its own
+        sizes: dict[int, int] = {}
+        odd = tuple(_odd_parts(path, root, sizes))  # before merged keys (<<) are put among its own
+        if sizes[id(root)] > _MOST:
+            raise UsageError(f"{path}: not valid YAML: its anchors unfold to over {_MOST:,} parts.")
         data = loader.construct_document(root) if root is not None else None
-        return Document(path, root, data, twice)
+        return Document(path, root, data, odd)
     except OSError as exc:
         raise UsageError(f"Cannot read {path}: {exc.strerror}.") from exc
     except UnicodeDecodeError as exc:
@@ -72,7 +78,11 @@ def read(path: Path) -> Document:
         mark = getattr(exc, "problem_mark", None)
         # an end that is missing is missed after the last line
         line = f":{min(mark.line + 1, len(text.splitlines()))}" if mark else ""
-        problem = getattr(exc, "problem", None) or str(exc)
+        problem = getattr(exc, "problem", None) or str(exc).splitlines()[0]
+        if mark and "any token" in problem:
+            problem += (
+                f": {text.splitlines()[mark.line][mark.column]!r}; quote it, indent by spaces"
+            )
         raise UsageError(f"{path}{line}: not valid YAML: {problem}.") from exc
 
 
@@ -89,42 +99,36 @@ def wrong(document: Document, schema: str) -> list[str]:
     errors = validator(schema).iter_errors(document.data)
     said = (document.said(*each) for error in errors for each in _explained(error))
     before = len(f"{document.path}:")
-    return sorted(
-        {*document.twice, *said}, key=lambda text: (int(text[before:].split(":")[0]), text)
-    )
+    return sorted({*document.odd, *said}, key=lambda text: (int(text[before:].split(":")[0]), text))
 
 
-def references(schema: str, data: Any) -> Iterator[tuple[list[str], str, str]]:
+def references(
+    schema: str | Json, data: Any, place: Sequence[str] = ()
+) -> Iterator[tuple[list[str], str, str]]:
     """What in a file names something else: its place, of what (`x-refers-to`), and the name."""
-    return _references(_schema(schema), data, [])
-
-
-def _references(node: Json, data: Any, place: list[str]) -> Iterator[tuple[list[str], str, str]]:
+    node = _schema(schema) if isinstance(schema, str) else schema
     for each in (node, *node.get("anyOf", ())):
         if "x-refers-to" in each and isinstance(data, str):
-            yield place, each["x-refers-to"], data
+            yield [*place], each["x-refers-to"], data
         for key, value in data.items() if isinstance(data, dict) else ():
             below = each.get("properties", {}).get(key, each.get("additionalProperties"))
             if isinstance(below, dict):
-                yield from _references(below, value, [*place, key])
+                yield from references(below, value, [*place, key])
 
 
-def keys(schema: str) -> Iterator[tuple[list[str], Json]]:
+def keys(schema: str | Json, place: Sequence[str] = ()) -> Iterator[tuple[list[str], Json]]:
     """Every key that a schema declares, with what it says of it; `*` stands for any name."""
-    return _keys(_schema(schema), [])
-
-
-def _keys(node: Json, place: list[str]) -> Iterator[tuple[list[str], Json]]:
+    node = _schema(schema) if isinstance(schema, str) else schema
     named = {**node.get("properties", {})}
     if isinstance(other := node.get("additionalProperties"), dict):
         named["*"] = other
     for key, below in named.items():
         yield [*place, key], below
-        yield from _keys(below, [*place, key])
+        yield from keys(below, [*place, key])
     for each in node.get("anyOf", ()):
-        yield from _keys(each, place)
+        yield from keys(each, place)
     if "items" in node:
-        yield from _keys(node["items"], place)
+        yield from keys(node["items"], place)
 
 
 def declares(schema: str, path: Iterable[str]) -> bool:
@@ -136,22 +140,40 @@ def declares(schema: str, path: Iterable[str]) -> bool:
     return own
 
 
-def _duplicate_keys(path: Path, node: yaml.Node | None) -> Iterator[str]:
+def _odd_parts(path: Path, node: yaml.Node | None, sizes: dict[int, int]) -> Iterator[str]:
+    """Keys that stand twice or are no text, and numbers that are none.
+
+    `sizes`: takes how many parts each part has, an anchor's as often as it is named.
+    """
+    if id(node) in sizes:
+        return
+    sizes[id(node)] = _MOST  # until it is known: what is within itself has no end
     parts = node.value if isinstance(node, yaml.CollectionNode) else ()
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, _ in parts:
-            if key.value in seen:
-                yield f"{path}:{key.start_mark.line + 1}: key {key.value!r} stands twice."
-            seen.add(key.value)
+            at, name = f"{path}:{key.start_mark.line + 1}: key", key.value
+            if not isinstance(name, str):
+                raise UsageError(f"{at} within {{}} or []: quote what is a text, as of a template.")
+            if key.tag.rpartition(":")[2] not in ("str", "merge"):
+                yield f"{at} {name!r} is no text: quote it."
+            elif name in seen:
+                yield f"{at} {name!r} stands twice."
+            seen.add(name)
         parts = [child for _, child in parts]
+    elif isinstance(node, yaml.ScalarNode) and _ENDLESS.match(node.tag + node.value):
+        yield f"{path}:{node.start_mark.line + 1}: {node.value} is no number to compare with."
     for child in parts:
-        yield from _duplicate_keys(path, child)
+        yield from _odd_parts(path, child, sizes)
+    sizes[id(node)] = 1 + sum(sizes[id(child)] for child in parts)
 
 
 def _explained(error: Any) -> Iterator[tuple[list[Any], str]]:
     """What an error of jsonschema's is about, and what to do: each unknown key by itself."""
-    place, message = list(error.absolute_path), error.message
+    place, seen = list(error.absolute_path), repr(error.instance)
+    if isinstance(error.instance, dict | list):
+        seen = "a mapping or list"  # what it holds may be a secret
+    message = error.message.replace(repr(error.instance), seen)
     if error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
         for key in error.instance:
@@ -170,11 +192,11 @@ def _explained(error: Any) -> Iterator[tuple[list[Any], str]]:
         if meant:
             return
         kinds = " or ".join(str(each.get("type")) for each in error.validator_value)
-        message = f"{error.instance!r} is not of type {kinds}"
+        message = f"{seen} is not of type {kinds}"
     elif error.validator == "not":
         message = "is not set here: whoever runs it says it, each time"
     elif error.validator == "type" and error.validator_value == "string":
-        message = f"{error.instance!r} is not a string: quote it"
+        message = f"{seen} is not a string: quote it"
     about = error.schema
     if error.validator == "required":
         about = about.get("properties", {}).get(message.split("'")[1], {})
@@ -201,7 +223,8 @@ def validator(schema: str) -> Any:
     skip_grammars()
     import jsonschema
 
-    return jsonschema.Draft202012Validator(_schema(schema))
+    checked = jsonschema.FormatChecker()
+    return jsonschema.Draft202012Validator(_schema(schema), format_checker=checked)
 
 
 @cache

@@ -8,9 +8,10 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,11 @@ def cut(text: str, longest: int) -> str:
     """A text, or its beginning where it is longer: masked first, for nobody knows half a secret."""
     text = redaction.mask(text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def fits(text: str, patterns: Iterable[str]) -> bool:
+    """Whether a pattern of a file's is of a whole text: only * and ? stand for others."""
+    return any(fnmatchcase(text, each.replace("[", "[[]")) for each in patterns)
 
 
 def few(words: Sequence[str], most: int, between: str = ", ") -> str:

@@ -171,9 +171,9 @@ def _cpu(ops: Connection) -> metrics.Metric:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html#RDS
     """
     database = rds.database_of(ops)  # a target without a database has no load
-    facts, keys = ops.target.facts.get("metrics", {}), metrics.metric_keys(ops)
-    if of := [key for key in keys if facts[key].get("metric") == "CPUUtilization"]:
-        return metrics.described(ops, of)[0]
+    for each in metrics.described(ops, metrics.metric_keys(ops)):
+        if each.metric == "CPUUtilization":
+            return each
     at = {database.kind.key: database.name}
     return metrics.Metric("cpu", "CPU", "AWS/RDS", "CPUUtilization", "Average", at, "%", 90)
 

@@ -22,6 +22,7 @@ from opslib.core import (
     Sql,
     Step,
     Unfinished,
+    UsageError,
     answer,
     check,
     dtypes,
@@ -99,17 +100,16 @@ def plan_test_record(ops: Connection) -> Planned:
     """Make a test record (`api.smoke`), read it back, take it out of every view.
 
     Each step counts one row. While the database cannot be asked nothing is planned: the record
-    could not be taken away. Raises UsageError where the target's file does not describe them.
+    could not be taken away. Nor where the target's file does not describe them.
     """
     summary = f"make, read back and take away a test record of {ops.target.system}"
-    smoke, auth = ops.target["api"]["smoke"], keyed(ops.target["api"])
-    id, path = smoke["id"], smoke["create"]
-    made = result(f'{_SMOKE}."{id}"')
     try:
-        row = databases.soft_delete_flag(ops)
-    except (Unfinished, NotAllowed) as exc:
+        smoke, row = ops.target["api"]["smoke"], databases.soft_delete_flag(ops)
+    except (UsageError, Unfinished, NotAllowed) as exc:
         note = f"No test record is made, for it could not be taken away again: {exc}"
         return Planned(summary, notes=[note])
+    auth, id, path = keyed(ops.target["api"]), smoke["id"], smoke["create"]
+    made = result(f'{_SMOKE}."{id}"')
     # Also when the flag is set already: so it serves as the undo, too.
     statement = f"UPDATE {row.table} SET {row.flag} = true "
     away = Sql(f"{statement}WHERE {row.id} = CAST(:id AS {row.type})", {"id": made}, rows=1)

@@ -171,9 +171,9 @@ def to_roll_back(ops: Connection, commit: str) -> Text:
     return Text(_ROLL_BACK.format(begin=_begin(ops), commit=commit or "<commit>", plan=_PLAN))
 
 
-def to_push(ops: Connection, newest: int = 10) -> Text:
+def to_push(ops: Connection) -> Text:
     """The last resort: an earlier state made the present one. Reads which there are."""
-    found = states.versions(ops, newest)
+    found = states.versions(ops, 10)
     readable = [state for state in found if isinstance(state, states.State)]
     if not readable:
         raise NotFound(

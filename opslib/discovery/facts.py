@@ -77,7 +77,7 @@ def _common(names: list[list[str]]) -> list[str]:
 
 def draft(account: Account, head: Json) -> Draft:
     """The file's sections. `head`: system, environment, account, region, profile."""
-    production = head["environment"] in known("environments", "production")
+    production = head["environment"] not in known("environments", "other")
     title = f"{head['system'].replace('-', ' ').title()} {head['environment']}"
     facts = {"title": title, **head, "production": production, "logs": known("logs")}
     made = Draft(account, facts)
@@ -87,7 +87,7 @@ def draft(account: Account, head: Json) -> Draft:
     _functions(made)
     for section, about in known("sections").items():
         facts[section] = _by_name(made, *about)
-    for put in (_api, _queues, _buckets, _database, _named, _network, _alarms):
+    for put in (_api, _queues, _database, _named, _network, _alarms):
         put(made)
     facts["secrets"] = {each["name"]: {"max_age_days": _age(each)} for each in account["secrets"]}
     domains = sorted(made.ask("certificates[].name"))
@@ -100,15 +100,17 @@ def beside(made: Draft) -> Iterator[str]:
     """What is there too, and what could not be asked: lines for the file's head."""
     for kind in known("beside"):
         if names := made.ask(f'"{kind}"[].name'):
-            yield f"Also there, with no key in a target's file yet: {kind}: {', '.join(names[:12])}"
+            yield f"Also there, for you to describe: {kind}: {', '.join(names[:12])}"
     for kind, why in made.account.unknown.items():
         yield f"Not known: {kind}: {why}"
 
 
 def _by_name(made: Draft, kind: str, told: str) -> Json:
-    """`told`: what is said of each, a query."""
+    """`told`: what is said of each, a query; nothing of the tools that made the others."""
     found: Json = {}
     for each in made.account[kind]:
+        if has(each["name"], "tools"):
+            continue
         said = compiled(told).search(each)
         if isinstance(said, dict):
             said = {key: value for key, value in said.items() if value is not None}
@@ -179,11 +181,6 @@ def _dead_letters(queue: Json) -> str:
     return str(policy.get("deadLetterTargetArn", "")).rpartition(":")[2]
 
 
-def _buckets(made: Draft) -> None:
-    every = made.facts["buckets"].items()
-    made.facts["buckets"] = {key: each for key, each in every if not has(each["name"], "tools")}
-
-
 def _database(made: Draft) -> None:
     every = [("cluster", each) for each in made.account["clusters"]]
     alone = "instances[?!DBClusterIdentifier && !ReadReplicaSourceDBInstanceIdentifier]"
@@ -208,7 +205,7 @@ def _database(made: Draft) -> None:
 
 def _named(made: Draft) -> None:
     """What there is one of, as a rule."""
-    for section, key, kind in (("search", "domain", "search domains"), ("users", "pool", "pools")):
+    for section, key, kind in known("named"):
         found = made.ask(f'"{kind}"[].name')
         made.facts[section] = {key: found[0]} if found else {}
         for other in found[1:]:

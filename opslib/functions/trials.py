@@ -90,7 +90,7 @@ def _trial(
 ) -> Iterator[Finding]:
     asked = replace(asked, words=f"trial of {name}")
     try:
-        found = traffic(ops, name, alias["FunctionVersion"], window(ops, 60 * hours))
+        found = traffic(ops, name, alias["FunctionVersion"], window(ops, 24 * 60))
         yield from judge_trial(asked, alias, found)
     except OpsError as exc:
         yield answer(asked, _raised, exc)
@@ -133,7 +133,7 @@ def _fails(row: Any) -> bool:
     return bool(row.errors_per_100 > MOST_PER_100 and row.errors >= FEWEST)
 
 
-def choose(ops: Connection, function: str, alias: Json, to: str, hours: float = 24) -> str:
+def choose(ops: Connection, function: str, alias: Json, to: str) -> str:
     """Which version of an alias that splits its traffic is to get all of it.
 
     `to`, else its own, unless that one fails and another one does not. Raises Refused when `to` is
@@ -142,7 +142,7 @@ def choose(ops: Connection, function: str, alias: Json, to: str, hours: float = 
     own, split = alias["FunctionVersion"], weights(alias)
     if to and to not in split:
         return to
-    found = traffic(ops, function, own, window(ops, 60 * hours))
+    found = traffic(ops, function, own, window(ops, 24 * 60))
     failing = {row.version for row in found.itertuples() if _fails(row)}
     well = [row.version for row in found.itertuples() if row.version in split]
     well = [version for version in well if version not in failing]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
 
-from opslib.core import Json, targets, unknown_name
+from opslib.core import Json, fits, targets, unknown_name
 
 _LETTERS = re.compile(r"^[a-z-]+")
 _USUAL = ("1", "2", "3", "4", "5")
@@ -33,6 +32,6 @@ def fitting(target: str, cause: str) -> str:
     """The worst level of which a rule fits a cause; where none does, the second one of them."""
     described: Json = severities(target).get("levels", {})
     for name, about in described.items():
-        if any(fnmatchcase(cause, pattern) for pattern in about.get("matches", ())):
+        if fits(cause, about.get("matches", ())):
             return str(name)
     return str([*(described or _USUAL)][:2][-1])

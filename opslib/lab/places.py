@@ -13,16 +13,19 @@ A system without such a module gets what its target's file describes
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pkgutil import iter_modules
 from random import Random
 from typing import Any
+from zlib import crc32
 
 import psycopg
 
 from opslib.core.connections.targets import Target
+from opslib.lab import estates
 from opslib.lab.aws.ground import Ground, LogEvent
 from opslib.lab.aws.handlers import ApiHandler, FunctionHandler
 from opslib.lab.corrections.cloudwatch.metric_stores import Store
@@ -44,6 +47,11 @@ class Place:
     def name(self) -> str:
         """`bluemoxon-staging`"""
         return self.target.key
+
+    @property
+    def called(self) -> str:
+        """Its name, as far as it can be the beginning of every name in AWS and PostgreSQL."""
+        return plain(self.name)
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -135,6 +143,20 @@ class Drill:
         return (not self.targets or place.target.environment in self.targets) and self.needs(place)
 
 
+def plain(name: str) -> str:
+    """A name of a target or system as it is; of one with other letters, or a long one, what of it
+    every service takes, and a number that keeps it apart.
+    """
+    if _PLAIN.fullmatch(name):
+        return name
+    letters = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:_LONG]
+    return f"t{crc32(name.encode()):08x}-{letters}".rstrip("-")
+
+
+_LONG = 30  # of 63 and 64, for what is added to it
+_PLAIN = re.compile(f"[a-z][a-z0-9-]{{,{_LONG + 10}}}")
+
+
 def _nothing(place: Place, now: datetime) -> None:
     """No ticker."""
 
@@ -154,15 +176,13 @@ class Estate:
 
 
 EMPTY = Estate(seed=lambda place: None)  # an account with its users and nothing in it
-_ESTATES = "opslib.lab.estates"
 
 
 def load(system: str) -> Estate:
     """The estate of a system; one made from its target's file when the lab has none for it."""
     name = system.replace("-", "_")
-    found = importlib.util.find_spec(f"{_ESTATES}.{name}")
-    own = found is not None and found.submodule_search_locations is not None
-    return _estate(name) if own else strangers()
+    own = {each.name for each in iter_modules(estates.__path__) if each.ispkg}
+    return _estate(name) if name in own else strangers()
 
 
 def strangers() -> Estate:
@@ -171,5 +191,5 @@ def strangers() -> Estate:
 
 
 def _estate(name: str) -> Estate:
-    estate: Estate = importlib.import_module(f"{_ESTATES}.{name}").ESTATE
+    estate: Estate = importlib.import_module(f"{estates.__name__}.{name}").ESTATE
     return estate

@@ -84,9 +84,8 @@ class Lab:
     def _facts(self, target: str) -> dict[str, str]:
         key = target.removeprefix("lab/")
         if key not in self.targets:
-            raise unknown_name(
-                "target", target, [f"lab/{each}" for each in self.targets], " in the lab"
-            )
+            said = unknown_name("target", target, map("lab/{}".format, self.targets), " in the lab")
+            raise UsageError(f"{said} New: opslib lab reset; left out: see opslib lab status.")
         return self.targets[key]
 
 

@@ -126,7 +126,7 @@ class Application:
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        _, _, first = environ["PATH_INFO"].partition("/")
+        _, _, first = environ["PATH_INFO"].encode("latin-1").decode().partition("/")
         first, _, rest = first.partition("/")
         self.world.asked.set()
         if first not in ("_lab", "_api", "_es"):

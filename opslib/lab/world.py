@@ -138,7 +138,7 @@ class World(Ground[Place]):
             log.exception("seeding %s", place.name)
             for name in set(self.postgres.databases()) - databases:
                 self.postgres.drop_database(name)
-            return misfits.said(place, exc)
+            return misfits.said(place, exc, self.estate(place) is not strangers())
         return ""
 
     def _leave_out(self, place: Place, why: str) -> None:

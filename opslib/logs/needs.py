@@ -278,10 +278,9 @@ def _sign_in(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding
 
 def _authorizers(ops: Connection) -> Iterator[Json]:
     """Those of the API's that a route of it uses: an HTTP API's, else a REST API's."""
-    metered = metrics.described(ops) if "metrics" in ops.target.facts else ()
     ids = {
         of.dimensions["ApiId"]
-        for each in metered
+        for each in metrics.described(ops)
         for of in each.amounts.values()
         if "ApiId" in of.dimensions
     }

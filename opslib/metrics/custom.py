@@ -73,31 +73,24 @@ def moment(ops: Connection, text: str) -> datetime | None:
 
 @check("Is the metric known?")
 def check_metric(
-    ops: Connection,
-    metric: str,
-    dimensions: Mapping[str, str],
-    namespace: str = "",
-    hours: float = 24,
+    ops: Connection, metric: str, dimensions: Mapping[str, str], namespace: str = ""
 ) -> Findings:
     """Its last values, and the alarms that watch it. Evidence: time and value, by the minute.
 
     A name that is not known yet makes a new metric.
     """
     of = series(ops, metric, dimensions, namespace)
-    within = Window(ops.now() - timedelta(hours=hours), ops.now())
+    within = Window(ops.now() - timedelta(hours=24), ops.now())
     values = metrics.query(ops, [_query(of, "m", "Average")], within)
     if len(values):
         last = number(values["value"].iloc[-1])
-        seen = f"{count(len(values), 'minute')} with a value in {hours:g} h, the last {last}"
+        seen = f"{count(len(values), 'minute')} with a value in 24 h, the last {last}"
     else:
         names = ops.pages(
             "cloudwatch", "list_metrics", "Metrics[].MetricName", Namespace=of.namespace
         )
         known = ", ".join(sorted(set(names))[:20]) or "nothing"
-        seen = (
-            f"no value in {hours:g} h: a new metric, or it is written otherwise. "
-            f"Known there: {known}"
-        )
+        seen = f"no value in 24 h: a new metric, or it is written otherwise. Known there: {known}"
     source = "cloudwatch GetMetricData, DescribeAlarms"
     found = [Question(f"metric {of}", source=source).ok(seen)]
     if alarms := _alarms(ops, of):

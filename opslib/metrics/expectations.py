@@ -150,7 +150,7 @@ def _counted(ops: Connection) -> Iterator[Counted]:
         yield Counted("AWS/Lambda", "Invocations", (("FunctionName", of["name"]),))
     for group in services.balanced(ops) if "services" in ops.target.facts else ():
         yield Counted("AWS/ApplicationELB", "RequestCount", tuple(group.items()))
-    for each in metrics.described(ops) if "metrics" in ops.target.facts else ():
+    for each in metrics.described(ops):
         wholes = each.share.wholes if each.share else {""}
         for name in each.amounts.keys() & wholes:
             of = each.amounts[name]
@@ -247,7 +247,7 @@ def _limited(ops: Connection) -> Iterator[tuple[Counted, Callable[[], float]]]:
         name, most = (("QueueName", queue["name"]),), partial(_kept_seconds, ops, queue["name"])
         yield Counted("AWS/SQS", "ApproximateAgeOfOldestMessage", name), most
     ends = beside(__file__, "metrics")["ends"]
-    for each in metrics.described(ops) if "metrics" in facts else ():
+    for each in metrics.described(ops):
         if each.metric in ends:
             of = tuple(each.dimensions.items())
             yield Counted(each.namespace, each.metric, of), partial(float, ends[each.metric])

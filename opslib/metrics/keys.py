@@ -43,7 +43,9 @@ _LATE = timedelta(minutes=20)  # RECENT_MINUTES, and what CloudWatch itself is l
 
 
 @check("Are the key metrics within their thresholds?")
-def check_metrics(ops: Connection, keys: Sequence[str] = (), hours: float = 24) -> Findings:
+def check_metrics(
+    ops: Connection, keys: Sequence[str] | None = None, hours: float = 24
+) -> Findings:
     """Each key metric of the target: now, and the worst of the window. Evidence: SUMMARY.
 
     Beyond a threshold in the last 15 minutes counts as now; beyond the critical one earlier is a

@@ -17,6 +17,7 @@ from opslib.core import (
     Findings,
     OpsError,
     Question,
+    Unasked,
     UsageError,
     check,
     count,
@@ -66,11 +67,10 @@ def _phase(phase: str) -> str:
     return phase
 
 
-def _not_asked(phase: str, *phases: str) -> str:
-    """Why there is nothing to look at in this phase; empty where there is."""
-    if _phase(phase) in phases:
-        return ""
-    return f"Looked at with phase={' or '.join(map(repr, phases))}."
+def _asked_in(phase: str, *phases: str) -> None:
+    """Raises Unasked in another phase."""
+    if _phase(phase) not in phases:
+        raise Unasked(f"Looked at with phase={' or '.join(map(repr, phases))}.")
 
 
 def prepared(ops: Connection) -> tuple[Record, list[Finding]] | None:
@@ -89,8 +89,7 @@ def check_versions(ops: Connection, phase: str) -> Findings:
 
     What is another one although no run of ours changed anything is a warning. Evidence: VERSIONS.
     """
-    if note := _not_asked(phase, BEFORE, DURING, AFTER):
-        return Findings(note=note)
+    _asked_in(phase, BEFORE, DURING, AFTER)
     reads = _versions(ops)
     now = ops.each(lambda what: str(reads[what]()), reads, "version of {}")
     last = None if phase == BEFORE else prepared(ops)
@@ -148,10 +147,7 @@ def _compared(phase: str, what: str, was: str, now: str, ours: bool) -> Finding:
 @check("Is there a fresh snapshot?")
 def check_fresh(ops: Connection, phase: str) -> Findings:
     """A snapshot of the database of the last two hours: of just before the first change."""
-    if note := _not_asked(phase, BEFORE, DURING):
-        return Findings(note=note)
-    if "database" not in ops.target.facts:
-        return Findings(note="No database is described.")
+    _asked_in(phase, BEFORE, DURING)
     found = databases.list_snapshots(ops, days=1)
     usable = found[found["status"] == "available"]
     asked = Question("fresh snapshot", f"within {_FRESH_HOURS:g} hours", "rds snapshots")
@@ -170,8 +166,7 @@ def check_well(ops: Connection, phase: str, minutes: float = 60) -> Findings:
     One finding an area, of its worst trouble; new and worse ones are told apart from those of
     before. Evidence: TROUBLES. The record has the findings of every check.
     """
-    if note := _not_asked(phase, BEFORE, DURING, AFTER):
-        return Findings(note=note)
+    _asked_in(phase, BEFORE, DURING, AFTER)
     held, found, closed = len(ops.findings), list[Finding](), False
     with suppress(OpsError):  # which check_mode tells
         closed = phase == DURING and edge.is_on(ops)
@@ -218,8 +213,7 @@ def check_standing(ops: Connection, phase: str, minutes: float = 60) -> Findings
     """Runs since phase before: what they changed, what broke off, and whether it was watched for
     long enough since the last one. Evidence: changes.CHANGES.
     """
-    if note := _not_asked(phase, AFTER):
-        return Findings(note=note)
+    _asked_in(phase, AFTER)
     last = prepared(ops)
     since = last[0].started if last else ops.now() - timedelta(days=1)
     every = records.list_records(target=ops.target.name, since=since)

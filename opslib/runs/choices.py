@@ -94,4 +94,4 @@ def _lacking(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> 
         if each.of and each.default and not (each.any and each.name in given)
     ]
     lacking = (each[0] for each in needed if all(_found(target, at) in (None, []) for at in each))
-    return next(lacking, "").replace(" && ", " and no ")
+    return next(lacking, "").replace(" && ", " and no ").replace(" || ", " or ")

@@ -30,14 +30,15 @@ def check_taken(ops: Connection, secret: str = "") -> Findings:
     Of one secret, or of each that the target's file names. What was valid before may be so still:
     a warning.
     """
-    found, chosen = Findings(), [secret] if secret else ops.target["secrets"]
     if "services" not in ops.target.facts:
-        found.note = "The target's file describes no services: no task takes a secret."
-        return found
+        return Findings(note="The target's file describes no services: no task takes a secret.")
+    chosen = [secret] if secret else ops.target["secrets"]
     told = ops.each(partial(_consumers, ops), chosen, "who takes secret {}")
-    for name, (made, consumers) in told.items():
-        found += [_judged(name, made, each) for each in consumers.itertuples()]
-    return found
+    return Findings(
+        _judged(name, made, each)
+        for name, (made, consumers) in told.items()
+        for each in consumers.itertuples()
+    )
 
 
 def _consumers(ops: Connection, name: str) -> tuple[datetime, Frame]:

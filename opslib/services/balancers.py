@@ -41,16 +41,14 @@ CODES = signs(beside(__file__, "ecs")["codes"])
 
 
 @check("Who answers 5xx: the load balancer or the app?")
-def check_answers(
-    ops: Connection, service: str = "", minutes: float = 60, since: str = "", until: str = ""
-) -> Findings:
+def check_answers(ops: Connection, service: str = "", minutes: float = 60) -> Findings:
     """5xx of the load balancer by its own counts for 502, 503 and 504, and 5xx of the targets.
 
     As a share of the requests, over the window and in its worst period. Two findings for each
     target group behind an Application Load Balancer; none for a service without. CloudWatch
     GetMetricData. One a load balancer for rules of it that answer with an error.
     """
-    within = window(ops, minutes, since, until)
+    within = window(ops, minutes)
     told = each_service(ops, service, lambda of: _told(of, within), "answers of {}")
     each = [*chain.from_iterable(told)]
     panels = [_panel(of, seen) for of, _, seen, _ in each]

@@ -111,7 +111,7 @@ class Service:
         """
         where = {"cluster": self.facts["cluster"], "service": self.facts["name"]}
         found = self.ops.pages(
-            "ecs", "list_service_deployments", "serviceDeployments", limit=newest, **where
+            "ecs", "list_service_deployments", "serviceDeployments", limit=15, **where
         )
         of = self._definitions([each["targetServiceRevisionArn"] for each in found])
         return [
@@ -148,7 +148,7 @@ def number(arn: str) -> int:
     return int(arn.rpartition(":")[2])
 
 
-def list_revisions(ops: Connection, service: str, newest: int = 15) -> Frame:
+def list_revisions(ops: Connection, service: str) -> Frame:
     """Its newest active revisions, and how the last deployment of each ended. Columns: REVISIONS.
 
     `outcome`: SUCCESSFUL, or how else ECS says that it ended; empty where none is known, as after
@@ -163,7 +163,7 @@ def list_revisions(ops: Connection, service: str, newest: int = 15) -> Frame:
             "ecs",
             "list_task_definitions",
             "taskDefinitionArns",
-            limit=newest,
+            limit=15,
             familyPrefix=family,
             sort="DESC",
         ),

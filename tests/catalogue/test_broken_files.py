@@ -24,6 +24,45 @@ BROKEN = {
     "within itself": (b"title: &a [*a]\n", "not valid YAML"),
     "a list": (b"- title\n", ":1: "),
     "nul": (b"title: \0\n", "not valid YAML"),
+    "a tab, told": (b"title: B\nqueues:\n\ta: {}\n", r":3: .*'\\t'; quote it, indent by spaces"),
+    "a template": (b"title: B\nregion: {{ region }}\n", ":2: key within {}"),
+    "a list as a key": (b"title: B\nqueues: {? [a] : {name: x}}\n", ":2: key within {}"),
+    "a switch as a key": (
+        b"title: B\nqueues:\n  on: {name: x}\n",
+        ":3: key 'on' is no text: quote it",
+    ),
+    "a number as a key": (
+        b"title: B\nqueues:\n  1: {name: x}\n",
+        ":3: key '1' is no text: quote it",
+    ),
+    "no number": (
+        b"title: B\ncosts: {daily_limit: .nan}\n",
+        ":2: .nan is no number to compare with",
+    ),
+    "no end": (
+        b"title: B\ncosts: {daily_limit: 1.0e+400}\n",
+        ":2: 1.0e.400 is no number to compare",
+    ),
+    "anchors upon anchors": (
+        b"a0: &a0 [x, x]\n"
+        + b"".join(
+            b"a%d: &a%d [%s]\n" % (n, n, b",".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 9)
+        ),
+        "its anchors unfold to over 200,000 parts",
+    ),
+    "no day": (b'accepted: [{what: x, reason: y, until: "2027-02-31"}]\n', ":1: .*is not a 'date'"),
+    "no expression": (b"erasure: {user: {ids: '[0-9'}}\n", ":1: .*is not a 'regex'"),
+    "no statistic": (b"metrics: {m: {statistic: Median}}\n", ":1: .*'Median' does not match"),
+    "no name of a queue": (b"queues: {q: {name: a b}}\n", ":1: .*'a b' does not match"),
+    "a header with a key": (
+        b"api: {headers: {X-Api-Key: k}}\n",
+        ":1: .*'X-Api-Key' does not match",
+    ),
+}
+SECRETS = {
+    "of a mapping": b"profile: {aws_secret_access_key: wJalrXUtnFEMI}\n",
+    "of a form": b"api: {token_secret: {value: wJalrXUtnFEMI}}\n",
+    "of a list": b"database: {instance: [wJalrXUtnFEMI]}\n",
 }
 
 
@@ -33,6 +72,14 @@ def test_a_broken_file_is_told_with_its_line(tmp_path: Path, name: str) -> None:
     (tmp_path / "x.yaml").write_bytes(content)
     with pytest.raises(UsageError, match=f"(?s)x.yaml.*{told}|x.yaml{told}"):
         strict_yaml.load(tmp_path / "x.yaml", "target")
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_what_stands_where_a_name_should_is_not_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x.yaml").write_bytes(SECRETS[name])
+    with pytest.raises(UsageError, match="a mapping or list is not") as told:
+        strict_yaml.load(tmp_path / "x.yaml", "target")
+    assert "wJalrXUtnFEMI" not in str(told.value)
 
 
 def test_a_folder_called_as_a_file_is_told(tmp_path: Path) -> None:

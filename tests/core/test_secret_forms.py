@@ -302,6 +302,8 @@ def test_a_credential_of_a_known_shape_is_masked(text: str) -> None:
 
 
 ORDINARY = [
+    "kiosk-prod-checkout-errors: critical; helpdesk-production-handler",
+    "disk-usage-above-threshold-production of task-processing-worker-queue",
     "The password was changed; a token expires in 3,600 s. Keys: 12, secrets: 4.",
     "secret: bluemoxon-staging/database",
     "NextToken: abcdefghijklmnop",

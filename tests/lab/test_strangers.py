@@ -208,6 +208,70 @@ metrics: {}
 access: {}
 costs: {}
 """
+ODD = """\
+title: Lager № 4, 倉庫 & "Co"
+system: ÜBER.Lager
+environment: Q4
+production: true
+account: "404040404040"
+region: eu-west-3
+api: {url: https://lager.example.fr/API/v1.0, probes: {"/Gesund heit?tief=ja": läuft, "/v1/items/{id}": one}}
+functions:
+  Abruf/Web.V2: {name: Lager_Abruf-WEB_v2, alias: PROD, variables: [A]}
+services: {Web.App: {cluster: Lager_Cluster, name: Web_App}}
+queues:
+  ein: {name: LAGER_Eingang, dead_letters: LAGER_Tote}
+  aus: {name: LAGER_Ausgang, dead_letters: LAGER_Tote}
+  tote: {name: LAGER_Tote}
+buckets: {Bilder/Original: {name: lager.bilder, versioning: false}, nochmal: {name: lager.bilder}}
+database:
+  instance: Lager-DB
+  secret: Lager/alles
+  reader_secret: Lager/lesen
+  migrations: flyway_schema_history
+  migrations_tool: flyway
+  migrations_head: "20240101.1"
+  queries: {"Fehlbestand: heute": {title: Fehlbestand %, sql: "SELECT 1 AS \\"Größe\\"", at_most: 1}}
+jobs:
+  eins: {table: t.jobs, item: was, stale_minutes: 5}
+  zwei: {table: t.jobs, item: wofür, stale_minutes: 5}
+workflows: {lauf: {name: Lager_Lauf, item: id}}
+cache: {secret: Lager/cache}
+secrets: {Lager/alles: {max_age_days: 9}, Lager/cache: {max_age_days: 9}}
+users: {pool: Lager, clients: {m: {name: m, oauth_flows: [client_credentials], scopes: [a/b],
+        secret: {name: Lager/alles, key: secret}}}}
+edge: {ip_set: Lager-zu, acl: Lager-acl}
+mail: {identities: [lager.example.fr], region: eu-west-1}
+alarms: {patterns: ["[P1] *", "Lager: *"], expected: {"[P1] Lager: Web (5xx > 1 %)": functions/health}}
+metrics:
+  frost: {title: Frost, namespace: Lager, metric: Temp, statistic: Minimum, warn: -10, critical: -20, below: true}
+  tau: {title: Tau, namespace: Lager, metric: Tau, statistic: Maximum, warn: -5}
+  lauf: {title: Failed, namespace: AWS/States, metric: ExecutionsFailed, statistic: Sum, warn: 1,
+         dimensions: {StateMachineArn: "arn:aws:states:eu-west-3:404040404040:stateMachine:Lager_Lauf"}}
+  item: {title: GET, namespace: AWS/ApiGateway, metric: Latency, statistic: p99, warn: 400,
+         dimensions: {ApiName: lager, Resource: "/items/{id}"}}
+logs: {groups: [ohne-strich]}
+"""
+LONG = """\
+title: Long
+system: customer-facing-inventory-replenishment-orchestration-service
+environment: preproduction-blue
+production: false
+account: "343434343434"
+region: us-west-2
+functions: {api: {name: inventory-api, alias: live}}
+database: {instance: inventory}
+"""
+ELSEWHERE = """\
+title: Pulse
+system: pulse
+environment: main
+production: true
+account: "909090909090"
+region: sa-east-1
+api: {url: "https://pulse.example.com.br:8443", probes: {/: home}}
+database: {host: db.pulse.example.com.br, port: 6432, secret: pulse/db, name: pulse}
+"""
 TARGET = "lab/shop-production"
 FILES = {
     "shop-production": SHOP,
@@ -216,6 +280,9 @@ FILES = {
     "clinic-production": SOVEREIGN,
     "ledger-production": CHINA,
     "least-staging": LEAST,
+    "ÜBER.Lager-Q4": ODD,
+    "customer-facing-inventory-replenishment-orchestration-service-preproduction-blue": LONG,
+    "pulse-main": ELSEWHERE,
 }
 
 
@@ -242,7 +309,7 @@ def shop(home: Path) -> Connection:
     return connect(TARGET)
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(9)
 @pytest.mark.parametrize("name", FILES)
 def test_its_daily_report_finds_nothing_wrong(home: Path, name: str) -> None:
     found = reports.daily(connect(f"lab/{name}")).findings
@@ -261,6 +328,40 @@ def test_another_partition_has_names_of_its_own(home: Path, name: str, begins: s
     told = [e["Arn"] for e in ops.pages("iam", "list_users", "Users[]")]
     assert told
     assert all(arn.startswith(begins) for arn in told)
+
+
+def test_of_a_database_that_rds_does_not_run_only_the_database_itself_is_asked(home: Path) -> None:
+    found = notebooks.run("databases/health", target="lab/pulse-main")["ops"].findings
+    assert {each.status for each in found} == {"ok"}
+    assert "Connections taken" in {each.check for each in found}
+    assert not [each for each in found if each.source.startswith("rds ")]
+    for procedure in ("databases/restore", "databases/snapshot", "recovery/readiness"):
+        with pytest.raises(
+            UsageError, match=r"describes no database\.cluster or database\.instance"
+        ):
+            choices.choose(procedures.find(procedure), targets.load("lab/pulse-main"), {})
+
+
+def test_what_a_system_has_none_of_ends_no_procedure_that_looks_at_more(home: Path) -> None:
+    """No key metrics, no functions, no test record."""
+    for procedure, name in (
+        ("alarms/review", "desk-staging"),
+        ("reports/respond", "pulse-main"),
+        ("deployments/verify", "clinic-production"),
+    ):
+        found = notebooks.run(procedure, target=f"lab/{name}")["ops"].findings
+        assert {each.status for each in found} == {"ok"}, procedure
+
+
+def test_a_query_is_found_by_a_name_of_several_words(home: Path) -> None:
+    given = {"target": "lab/ÜBER.Lager-Q4", "query": "Fehlbestand: heute"}
+    assert notebooks.run("databases/query", **given)["ops"].findings.troubles == []
+
+
+def test_a_database_is_restored_under_a_name_that_rds_takes(home: Path) -> None:
+    """RDS makes each lower case."""
+    plan = notebooks.run("databases/replica", target="lab/ÜBER.Lager-Q4")["plan"]
+    assert "lager-db-replica-1" in plan.summary
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ _OF = click.option(
     help="Its id; the beginning is enough. Else the open one.",
     shell_complete=completion.incidents,
 )
+_KEPT = click.option("--kept", is_flag=True, help="From what is kept; do not ask the account.")
 _json = given.as_json("text")
 
 
@@ -157,7 +158,7 @@ def end(id: str, no_look: bool) -> NoReturn:
 @_json
 @click.option("--csv", "as_csv", is_flag=True, help="For a spreadsheet.")
 @click.option("--md", "as_md", is_flag=True, help="As a Markdown table.")
-@click.option("--kept", is_flag=True, help="From what is kept; do not ask the account.")
+@_KEPT
 def timeline(id: str, as_json: bool, as_csv: bool, as_md: bool, kept: bool) -> None:
     """What happened, in its order: alarms, deployments, others' changes, runs, notes, milestones.
 
@@ -193,7 +194,7 @@ def _look_back(found: Any) -> None:
 
 @incident.command("post-mortem")
 @_OF
-@click.option("--kept", is_flag=True, help="From what is kept; do not ask the account.")
+@_KEPT
 def post_mortem(id: str, kept: bool) -> None:
     """Make the post-mortem, a notebook and Markdown: facts filled in, judgement left as questions.
 

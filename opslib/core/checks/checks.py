@@ -15,7 +15,15 @@ from opslib.core.checks.causes import DENIED, GONE, LOGIN_REFUSED
 from opslib.core.connections import targets
 from opslib.core.connections.connection import Connection
 from opslib.core.defects import apart, understood
-from opslib.core.errors import LoginRefused, NotAllowed, NotFound, OpsError, Refused, UsageError
+from opslib.core.errors import (
+    LoginRefused,
+    NotAllowed,
+    NotFound,
+    OpsError,
+    Refused,
+    Unasked,
+    UsageError,
+)
 from opslib.core.findings import Finding, Findings, P, Question
 from opslib.core.journal import HERE
 from opslib.core.strict_yaml import beside
@@ -33,7 +41,8 @@ def check(question: str) -> Callable[[Look[P]], Look[P]]:
     A denied, unreachable or missing source becomes a finding, so the other checks of a report go
     on; so does an error that nobody foresaw, with its trace, and each of several that `ops.each`
     could not read.
-    Bad input (UsageError) and our own guard (Refused) are still raised.
+    Where there is nothing to look at (Unasked) that is no finding, but a note. Bad input
+    (UsageError) and our own guard (Refused) are still raised.
     """
 
     def decorate(function: Look[P]) -> Look[P]:
@@ -45,6 +54,8 @@ def check(question: str) -> Callable[[Look[P]], Look[P]]:
                 with understood(), under_way() as tell:
                     tell(question)
                     found = function(ops, *args, **kwargs)
+            except Unasked as exc:
+                found = Findings(note=str(exc))
             except (UsageError, Refused):
                 raise
             except OpsError as exc:

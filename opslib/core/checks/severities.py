@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from opslib.core.checks.evidence import Line
 from opslib.core.connections.connection import Connection
 from opslib.core.findings import Finding
 from opslib.core.tables import Json
+from opslib.core.text import fits
 from opslib.core.times import clock
 
 
@@ -28,9 +28,7 @@ class Severity(NamedTuple):
 
     def fits(self, f: Finding) -> bool:
         """Whether one of its patterns is of the finding's cause, or of what was asked."""
-        return any(
-            fnmatchcase(of, pattern) for of in (f.cause, f.check) for pattern in self.matches
-        )
+        return any(fits(of, self.matches) for of in (f.cause, f.check))
 
     def __str__(self) -> str:
         return f"{self.name} {self.title}: respond {self.respond}; {self.escalate}"

@@ -11,7 +11,7 @@ from functools import partial
 
 from opslib.core.checks.plots import Line, Panel
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Unfinished, UsageError, unknown_name
+from opslib.core.errors import OpsError, Unasked, Unfinished, UsageError, unknown_name
 from opslib.core.reads import log_lines, services
 from opslib.core.tables import UTC_TIME, Frame, Json, framed
 from opslib.core.text import whole
@@ -90,7 +90,8 @@ def groups(
             raise unknown_name(_noun(ops), name, [ALL, *known], f" of {ops.target.name}")
         found |= {each: group for each, group in mine.items() if group not in found.values()}
     if source == ALL and not (known or begun):
-        ops.target["functions"]  # says that none are described
+        about = f"parameters/targets/{ops.target.key}.yaml describes no functions, services or"
+        raise Unasked(f"{about} logs.groups whose lines could be read. Add those there are.")
     if not found and not failed:
         raise UsageError(
             f"No log group is named by {source!r}. "

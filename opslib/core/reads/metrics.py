@@ -105,15 +105,15 @@ def asked(
     return query | ({"Label": label} if label else {})
 
 
-def described(ops: Connection, keys: Sequence[str] = ()) -> list[Metric]:
-    """The target's key metrics, or those of these keys.
+def described(ops: Connection, keys: Sequence[str] | None = None) -> list[Metric]:
+    """The target's key metrics, or those of these keys alone.
 
     Raises UsageError that offers the nearest.
     """
-    facts = ops.target["metrics"]
-    for key in keys:
+    facts = ops.target.facts.get("metrics", {})
+    for key in keys or ():
         require_known("metric", key, facts, f" of {ops.target.name}")
-    return [Metric(key, **facts[key]) for key in facts if not keys or key in keys]
+    return [Metric(key, **facts[key]) for key in facts if keys is None or key in keys]
 
 
 def slow_from(ops: Connection, metric: str, of: Mapping[str, str]) -> float:
@@ -121,10 +121,9 @@ def slow_from(ops: Connection, metric: str, of: Mapping[str, str]) -> float:
 
     0 when it does not say.
     """
-    listed = described(ops) if "metrics" in ops.target.facts else ()
     known = (
         each.warn
-        for each in listed
+        for each in described(ops)
         if each.metric == metric and each.dimensions and dict(each.dimensions).items() <= of.items()
     )
     return next(known, None) or 0.0
@@ -132,9 +131,8 @@ def slow_from(ops: Connection, metric: str, of: Mapping[str, str]) -> float:
 
 def read(
     ops: Connection,
-    keys: Sequence[str] = (),
+    keys: Sequence[str] | None = None,
     hours: float = 24,
-    period: int = 300,
     within: Window | None = None,
 ) -> Frame:
     """The values of the target's key metrics, all in one GetMetricData.
@@ -142,7 +140,7 @@ def read(
     Columns: POINTS, by metric and time.
     """
     metrics, within = described(ops, keys), within or window(ops, hours * 60)
-    found = answered(ops, metrics, within, period)
+    found = answered(ops, metrics, within)
     import pandas as pd
 
     parts = [frame([], POINTS), *(points(each, found, within) for each in metrics)]

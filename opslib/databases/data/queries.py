@@ -63,7 +63,7 @@ def find_query(ops: Connection, query: str) -> Query:
     Raises UsageError (unknown name, no SELECT).
     """
     named, asked = ops.target["database"].get("queries", {}), query.strip()
-    if re.fullmatch(r"[\w-]+", asked):
+    if asked in named or re.fullmatch(r"[\w-]+", asked):
         require_known("query", asked, named, f" of {ops.target.name}")
         return Query(asked, **named[asked])
     if not _READ.match(query):

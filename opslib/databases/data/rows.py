@@ -30,7 +30,7 @@ from opslib.core.connections.sql import brief
 from opslib.core.text import Text
 from opslib.databases.data import effects, queries
 from opslib.databases.data.effects import Effect
-from opslib.databases.instances import rds, snapshots
+from opslib.databases.instances import snapshots
 
 _ROUGHLY = 10  # times as many as allowed, by the planner's estimate: certainly too many
 _MEANT = Question("rows that it would change", "those that you mean", "database")
@@ -52,7 +52,7 @@ def check_statement(ops: Connection, statement: str, limit: int = 60) -> Finding
 
     It is done and rolled back: for that moment it locks them.
     """
-    rds.database_of(ops)  # a target without a database has no rows
+    ops.target["database"]  # a target without one has no rows
     if not statement.strip():
         return Findings(note=f"No statement was given: {effects.FORMS}.")
     rows, number = sample(ops, effects.of(ops, statement), limit)

@@ -17,6 +17,7 @@ from opslib.core import (
     OpsError,
     Refused,
     Thing,
+    Unasked,
     UsageError,
     beside,
     metrics,
@@ -63,13 +64,14 @@ class Database(Thing):
 
 
 def database_of(ops: Connection) -> Database:
-    """The target's database. Raises UsageError when its file names neither cluster nor instance."""
-    facts = ops.target["database"]
+    """The target's database. Raises Unasked where its file says of none that is RDS's."""
+    facts = ops.target.facts.get("database", {})
     for kind in (CLUSTER, INSTANCE):
         if kind.noun in facts:
             return Database(kind, facts[kind.noun])
-    raise UsageError(
-        f"parameters/targets/{ops.target.key}.yaml: database: names neither cluster nor instance."
+    raise Unasked(
+        f"parameters/targets/{ops.target.key}.yaml: database names neither cluster nor instance: "
+        "RDS says nothing of it. Add the one that it is, if RDS runs it."
     )
 
 
@@ -103,11 +105,11 @@ def new_database(ops: Connection, kind: Kind, name: str, otherwise: Iterable[str
     Raises UsageError when RDS takes no such name, or makes it lower case; Refused when there is one
     already.
     """
-    for each in [name] if name else otherwise:
+    for each in [name] if name else map(str.lower, otherwise):
         if len(each) > 63 or not re.fullmatch(r"[a-z](?:-?[a-z0-9])*", each):
             raise UsageError(
                 f"{each!r} is no name for a database: at most 63 of a-z, 0-9 and single hyphens, "
-                "a letter first, no hyphen last."
+                "a letter first, no hyphen last. Give another name."
             )
         if not (new := Database(kind, each)).exists(ops):
             return new

@@ -9,16 +9,21 @@ from opslib.core.errors import OpsError
 from opslib.lab.aws.ground import Standing
 
 
-def said(place: Standing, exc: Exception) -> str:
-    """What of the target's file the lab's estate stumbled over, and what to do."""
+def said(place: Standing, exc: Exception, own: bool) -> str:
+    """What of the target's file the lab stumbled over, and what to do. `own`: the lab's estate of
+    the system, else its file alone.
+    """
     system, environment = place.facts["system"], place.facts["environment"]
     file = f"parameters/targets/{system}-{environment}.yaml"
     cause = _cause(place.facts, exc)
     what = "it" if file in cause else file
+    again = "Correct the file and begin anew: opslib lab reset. "
+    again += "The other targets are not touched by this."
+    if not own:
+        return f"{what} describes what the lab cannot make: {cause} {again}"
     return (
         f"{what} does not fit the lab's estate of {system}: {cause} "
-        "So its practice copy is made of its file alone, where it can be. Correct the file and "
-        "begin anew: opslib lab reset. The other targets are not touched by this."
+        f"So its practice copy is made of its file alone, where it can be. {again}"
     )
 
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from psycopg import sql
 from psycopg.rows import dict_row
@@ -96,7 +96,7 @@ def routes(place: Place) -> Routes:
 
 
 def _pattern(path: str) -> str:
-    return re.escape(urlsplit(path).path)
+    return re.escape(unquote(urlsplit(path).path))
 
 
 def _well(request: Request) -> Answer:
@@ -171,6 +171,12 @@ def _fill(place: Place, database: Database) -> None:
     """The tables that the file names, empty, with the columns that it names of them."""
     facts, made = place.facts, set()
     for name, columns in _tables(facts):
+        for column in columns.split(", ") if name in made else ():  # of another section's
+            table = sql.Identifier(*name.split("."))
+            plain = sql.SQL(column.replace(" PRIMARY KEY", "").replace(" NOT NULL", ""))
+            database.execute(
+                sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {}").format(table, plain)
+            )
         if name not in made:
             made.add(name)
             table = sql.Identifier(*name.split("."))
@@ -182,7 +188,9 @@ def _fill(place: Place, database: Database) -> None:
     if name := about.get("migrations"):
         _, insert = _migrations(about)
         head = about.get("migrations_head")
-        version = head.rpartition(".")[2] if isinstance(head, str) else _VERSION
+        version = head if isinstance(head, str) else _VERSION
+        if about.get("migrations_tool") == "django":
+            version = version.rpartition(".")[2]
         database.execute(sql.SQL(insert).format(sql.Identifier(*name.split("."))), [version])
 
 

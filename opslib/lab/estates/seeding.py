@@ -153,6 +153,8 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     tables.seed(place)
     firewalls.seed(place, about.blocked)
     mail.seed(place)
+    for name in place.facts.get("logs", {}).get("groups", ()):
+        _log_group(place, name)
     if "services" in place.facts:
         services.seed(place, about.services, network.of_functions() if network else {})
         tasks.seed(place, about)
@@ -176,13 +178,16 @@ def _functions(place: Place, about: data.Data, network: Network | None) -> None:
     functions.seed(place, build, _variables(place, own.variables), vpc)
     queues.hand_over(place)
     for key in place.facts["functions"]:
-        group = names.log_group(place, key)
-        place.logs(group, [])
-        place.client("logs").put_retention_policy(logGroupName=group, retentionInDays=90)
+        _log_group(place, names.log_group(place, key))
     clocks.measure(place)
     if about.traffic.routes and "api" in place.facts:
         place.memory["traffic"] = days.Day(place, about.traffic, about.lines)
         measures.api(place)
+
+
+def _log_group(place: Place, name: str) -> None:
+    place.logs(name, [])
+    place.client("logs").put_retention_policy(logGroupName=name, retentionInDays=90)
 
 
 def _variables(place: Place, known: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -7,15 +7,18 @@ good side of their thresholds.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
+from functools import partial
 from itertools import product
 from typing import Any
 from urllib.parse import urlsplit
 
 from opslib.core.reads.metrics import Metric as KeyMetric
 from opslib.lab.aws.handlers import ApiHandler, FunctionHandler, Invocation
+from opslib.lab.corrections.cloudwatch import metrics
 from opslib.lab.estates import seeding
 from opslib.lab.estates.generic import drills
 from opslib.lab.estates.quiet import APPLICATION, METRICS, QUIET, SENT, routes
@@ -32,8 +35,9 @@ from opslib.lab.forms.data import (
 )
 from opslib.lab.forms.days import Api, Clock, Lines, Measured, Metric, Traffic
 from opslib.lab.places import Estate, Place
-from opslib.lab.resources import tables
+from opslib.lab.resources import names, tables
 from opslib.lab.traffic.apps import App
+from opslib.lab.work import executions
 
 _PUBLISHED = [34, 12]  # days before the lab's start
 _PEOPLE = {"admin": "ada@example.com", "viewer": "vera@example.com"}
@@ -44,6 +48,8 @@ _USER = (
 _TIMES = {"Duration", "Latency", "IntegrationLatency", "TargetResponseTime"}
 _TRUE = ("AWS/SQS",)  # what the lab's own queues say
 _ITEMS = 3  # of a table of DynamoDB
+_LOGINS = (("database", "secret"), ("database", "reader_secret"), ("cache", "secret"))
+_EXECUTED = (3, 11, 19)  # hours before the lab's start
 _SHARE_NIGHT, _SHARE_DAY = 0.12, 0.3  # of a threshold
 
 
@@ -55,6 +61,7 @@ def about(place: Place) -> Data:
     return Data(
         network=Network() if {"network", "services"} & facts.keys() else None,
         database=_database(place),
+        cache_days=_days(facts, facts.get("cache", {}).get("secret", "")),
         functions=_functions(place, behind),
         services=Services(variables=_head(place, "service")),
         users=_users(facts["users"]) if "users" in facts else Users(),
@@ -91,8 +98,13 @@ def _head(place: Place, kind: str) -> dict[str, str]:
 def _database(place: Place) -> Database:
     facts = place.facts
     name = facts.get("database", {}).get("secret", "")
-    days = facts.get("secrets", {}).get(name, {}).get("max_age_days", 60)
-    return Database(application=place.target.system, pool=3, password_days=int(days) // 2)
+    days = _days(facts, name)
+    return Database(application=place.target.system, pool=3, password_days=days)
+
+
+def _days(facts: Mapping[str, Any], secret: str) -> int:
+    """A secret's age: half of what it may be."""
+    return int(facts.get("secrets", {}).get(secret, {}).get("max_age_days", 60)) // 2
 
 
 def _users(facts: Mapping[str, Any]) -> Users:
@@ -102,19 +114,34 @@ def _users(facts: Mapping[str, Any]) -> Users:
 
 
 def _secrets(facts: Mapping[str, Any]) -> Iterator[tuple[str, Secret]]:
-    """Those that the file names, but the one that the database's own login is in."""
-    named = {name: each.get("max_age_days", 60) for name, each in facts.get("secrets", {}).items()}
-    key = facts.get("api", {}).get("key", {"secret": facts.get("api", {}).get("token_secret")})
-    if key["secret"]:
-        named.setdefault(key["secret"], 60)
-    for name, days in named.items():
-        if name != facts.get("database", {}).get("secret"):
-            value = "opslib:{hex 160}" if key.get("scheme") == "Basic" else "{hex 160}"
-            held = f'{{"{key["field"]}": "{value}"}}' if "field" in key else value
-            yield (
-                name,
-                Secret(value=held if name == key["secret"] else "{hex 160}", days=int(days) // 2),
-            )
+    """Those that the file names, with the fields that it names of them; of those that open database
+    or cache, which are made with them, the other fields.
+    """
+    fields: dict[str, dict[str, str]] = {name: {} for name in facts.get("secrets", {})}
+    for name, field, value in _keys(facts):
+        fields.setdefault(name, {})[field] = value
+    logins = {facts.get(of, {}).get(key) for of, key in _LOGINS}
+    for name, held in fields.items():
+        value = held.pop("", "{hex 160}")
+        if held or name not in logins:
+            yield name, Secret(value=json.dumps(held) if held else value, days=_days(facts, name))
+
+
+def _keys(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Secrets that hold a key, in which field (empty: it is all of it), and the key."""
+    api = facts.get("api", {})
+    asked = [
+        api.get("key", {"secret": api.get("token_secret")}),
+        facts.get("search", {}).get("key"),
+    ]
+    asked.append(facts.get("tokens"))
+    for each in asked:
+        if each and each["secret"]:
+            basic = each.get("scheme") == "Basic"
+            yield each["secret"], each.get("field", ""), "opslib:" * basic + "{hex 160}"
+    for client in facts.get("users", {}).get("clients", {}).values():
+        if at := client.get("secret"):
+            yield at["name"], at["key"], "{hex 104}"
 
 
 def _traffic(place: Place, behind: str) -> Traffic:
@@ -158,11 +185,6 @@ def _metrics(facts: Mapping[str, Any]) -> Iterator[tuple[str, Measured]]:
                 if told[0] not in known:
                     yield f"{kind} {at}", _measured("AWS/RDS", of, told)
 
-    for name, value in (SENT if "mail" in facts else {}).items():
-        yield (
-            f"mail {name}",
-            _measured("AWS/SES", {}, Metric(metric=name, value=value, unit="None")),
-        )
     for key, each in facts.get("metrics", {}).items():
         for name, many in _well(each).items():
             of = each["of"][name]
@@ -198,8 +220,10 @@ def _day(metric: Mapping[str, Any]) -> Any:
     if not limits:
         return (name, 0.0, 0.0, 0.0, unit) if name in QUIET else usual
     if metric.get("below"):
-        return Metric(metric=name, value=3 * max(limits), unit=unit)
+        return Metric(metric=name, value=max(limits) + 2 * abs(max(limits)), unit=unit)
     least = min(limits) / (5 if metric["statistic"] == "Sum" else 1)  # a period has five minutes
+    if least < 0:
+        return Metric(metric=name, value=3 * least, unit=unit)
     return (name, _SHARE_NIGHT * least, _SHARE_DAY * least, 0.1, unit)
 
 
@@ -264,11 +288,24 @@ def _app(place: Place) -> App:
 
 
 def _seed(place: Place) -> None:
+    place.memory["literal"] = True
     seeding.seed(place, about(place), seeding.Texts(), APPLICATION)
     for each in place.facts.get("tables", {}).values():
         keys = [each.get("key", "id"), *filter(None, [each.get("sort")])]
         items = [{key: {"S": f"{key}-{number}"} for key in keys} for number in range(_ITEMS)]
         tables.put(place, each["name"], items)
+    for key, facts in place.facts.get("workflows", {}).items():
+        for hours in _EXECUTED:
+            given = {facts.get("item", "item"): f"practice-{hours}"}
+            when = names.start(place) - timedelta(hours=hours)
+            executions.add(place, key, f"practice-{hours}", given, when, 4.0)
+    for name, value in (SENT if "mail" in place.facts else {}).items():
+        told = metrics.store(place.account, place.facts["mail"].get("region", place.region))
+        told.baseline("AWS/SES", name, {}, partial(_steady, value), "None")
+
+
+def _steady(value: float, minute: float) -> float:
+    return value
 
 
 def _tick(place: Place, now: datetime) -> None:

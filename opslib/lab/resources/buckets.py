@@ -13,8 +13,11 @@ _BLOCK = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictP
 
 
 def seed(place: Place) -> None:
+    made = set()
     for key, facts in place.facts.get("buckets", {}).items():
-        create(place, facts["name"])
+        if facts["name"] not in made:  # the same may have two names of the file's own
+            create(place, facts["name"])
+        made.add(facts["name"])
         uploads = place.facts.get("uploads", {}).values()
         _set(place, facts, [each for each in uploads if each["bucket"] == key])
         held(place, facts["name"]).creation_date = names.start(place) - _AGE

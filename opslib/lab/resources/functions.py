@@ -59,12 +59,12 @@ def seed(
     By function.
     """
     role = place.client("iam").create_role(
-        RoleName=f"{place.name}-lambda",
+        RoleName=f"{place.called}-lambda",
         Path="/",
         AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}',
     )["Role"]["Arn"]
     place.client("iam").put_role_policy(
-        RoleName=f"{place.name}-lambda", PolicyName="app", PolicyDocument=_POLICY
+        RoleName=f"{place.called}-lambda", PolicyName="app", PolicyDocument=_POLICY
     )
     place.memory["schema"], place.memory["handler"] = build.schema, build.handler
     for key, facts in place.facts["functions"].items():

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from opslib.lab.forms import data
-from opslib.lab.places import Place
+from opslib.lab.places import Place, plain
 from opslib.lab.resources.placeholders import filled, text
 from opslib.lab.resources.queues import every
 
@@ -70,9 +70,9 @@ def put(
 ) -> None:
     """The topic that alarms tell, the alarms, and dashboards as {name: widgets}."""
     cloudwatch, sns = place.client("cloudwatch"), place.client("sns")
-    topic = sns.create_topic(Name=f"{place.name}-alerts")["TopicArn"]
+    topic = sns.create_topic(Name=f"{place.called}-alerts")["TopicArn"]
     sns.subscribe(
-        TopicArn=topic, Protocol="email", Endpoint=f"on-call@{place.target.system}.example"
+        TopicArn=topic, Protocol="email", Endpoint=f"on-call@{plain(place.target.system)}.example"
     )
     for alarm in alarms:
         cloudwatch.put_metric_alarm(**alarm, AlarmActions=[topic])

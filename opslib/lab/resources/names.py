@@ -23,12 +23,12 @@ def database(place: Place) -> str:
 
     All targets share one server, so each has its own name.
     """
-    return place.name.replace("-", "_")
+    return place.called.replace("-", "_")
 
 
 def login_secret(place: Place) -> str:
     """The secret with the database's login: the one that the file names, else RDS's own."""
-    return str(place.facts["database"].get("secret") or f"rds!{place.name}")
+    return str(place.facts["database"].get("secret") or f"rds!{place.called}")
 
 
 def gateway(place: Place) -> str:

@@ -26,7 +26,7 @@ def seed(place: Place, about: data.Network) -> Network:
     for them.
     """
     facts = place.facts.get("network", {})
-    network = make(place, facts.get("vpc", place.name), about.block, about.groups)
+    network = make(place, facts.get("vpc", place.called), about.block, about.groups)
     for name, port in about.let_in.items():
         let_in(place, network.groups[name], network.groups["lambda"], port)
     _endpoints(place, network, facts.get("endpoints", {}))
@@ -50,11 +50,13 @@ def make(place: Place, name: str, block: str, groups: Mapping[str, str]) -> Netw
     )  # private DNS of endpoints needs it
     subnets = [_subnet(place, vpc, f"{block}.{16 * at}.0/20", zone) for at, zone in enumerate("ab")]
     place.client("rds").create_db_subnet_group(
-        DBSubnetGroupName=place.name, DBSubnetGroupDescription="private subnets", SubnetIds=subnets
+        DBSubnetGroupName=place.called,
+        DBSubnetGroupDescription="private subnets",
+        SubnetIds=subnets,
     )
     made = {
         group: ec2.create_security_group(
-            GroupName=f"{place.name}-{group}", Description=text, VpcId=vpc
+            GroupName=f"{place.called}-{group}", Description=text, VpcId=vpc
         )["GroupId"]
         for group, text in groups.items()
     }
@@ -77,7 +79,7 @@ def _subnet(place: Place, vpc: str, block: str, zone: str) -> str:
         VpcId=vpc,
         CidrBlock=block,
         AvailabilityZone=f"{place.region}{zone}",
-        TagSpecifications=tags("subnet", f"{place.name}-private-{zone}"),
+        TagSpecifications=tags("subnet", f"{place.called}-private-{zone}"),
     )
     return str(made["Subnet"]["SubnetId"])
 
@@ -102,7 +104,7 @@ def _endpoints(place: Place, network: Network, wanted: Any) -> None:
             VpcId=network.vpc,
             VpcEndpointType=kind,
             ServiceName=f"com.amazonaws.{place.region}.{service}",
-            TagSpecifications=tags("vpc-endpoint", f"{place.name}-{service}"),
+            TagSpecifications=tags("vpc-endpoint", f"{place.called}-{service}"),
             **where,
         )
 

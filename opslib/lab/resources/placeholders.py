@@ -47,7 +47,12 @@ _KNOWN: Mapping[str, Callable[[Place], Any]] = {
 
 
 def filled(place: Place, value: Any) -> Any:
-    """A text, or all texts in lists and mappings, with what they name. One alone keeps its type."""
+    """A text, or all texts in lists and mappings, with what they name. One alone keeps its type.
+
+    What stands in no estate is a stranger's own, with whatever braces it has.
+    """
+    if place.memory.get("literal"):
+        return value
     if isinstance(value, str):
         if whole := _PLACEHOLDER.fullmatch(value):
             return _named(place, whole)

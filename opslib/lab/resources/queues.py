@@ -33,25 +33,28 @@ _DAY = 86_400
 
 
 def every(place: Place) -> Iterator[str]:
-    """The names of all queues, each before its dead letters."""
-    for facts in place.facts.get("queues", {}).values():
-        yield str(facts["name"])
-        if "dead_letters" in facts:
-            yield str(facts["dead_letters"])
+    """The names of all queues, each before its dead letters, and once."""
+    queues = place.facts.get("queues", {}).values()
+    found = (facts.get(key) for facts in queues for key in ("name", "dead_letters"))
+    yield from dict.fromkeys(str(name) for name in found if name)
 
 
 def seed(place: Place, about: data.Queues) -> None:
     sqs, retention = place.client("sqs"), str(about.retention_days * _DAY)
-    for facts in place.facts.get("queues", {}).values():
+    queues = [*place.facts.get("queues", {}).values()]
+    own = {facts["name"] for facts in queues}
+    for dead in dict.fromkeys(of["dead_letters"] for of in queues if "dead_letters" in of):
+        if dead not in own:  # one that several lead to, or that is described itself, is one queue
+            sqs.create_queue(
+                QueueName=dead,
+                Attributes={"MessageRetentionPeriod": retention, "SqsManagedSseEnabled": "true"},
+            )
+    for facts in sorted(queues, key=lambda of: "dead_letters" in of):
         attributes = {
             "VisibilityTimeout": str(about.visibility_seconds),
             "MessageRetentionPeriod": retention,
         }
         if dead := facts.get("dead_letters"):
-            sqs.create_queue(
-                QueueName=dead,
-                Attributes={"MessageRetentionPeriod": retention, "SqsManagedSseEnabled": "true"},
-            )
             attributes["RedrivePolicy"] = json.dumps(
                 {
                     "deadLetterTargetArn": names.arn(place, "sqs", dead),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
+from opslib.core.text import decoded
 from opslib.lab.places import Place
 from opslib.lab.resources import names
 
@@ -21,10 +23,17 @@ def password(place: Place) -> str:
 
 
 def put(place: Place, name: str, value: str, age_days: int) -> None:
-    """A secret that has had this value for so long."""
-    place.client("secretsmanager").create_secret(
-        Name=name, SecretString=value, Description=place.target.title
-    )
+    """A secret that has had this value for so long.
+
+    One that a file names for several things holds the fields of each, or what was put first.
+    """
+    client = place.client("secretsmanager")
+    try:
+        client.create_secret(Name=name, SecretString=value, Description=place.target.title)
+    except client.exceptions.ResourceExistsException:
+        both = [decoded(text, None) for text in (value, read(place, name))]
+        if all(isinstance(each, dict) for each in both):
+            client.put_secret_value(SecretId=name, SecretString=json.dumps(both[0] | both[1]))
     held = place.backend("secretsmanager").secrets[name]
     held.created_date = held.last_changed_date = int(
         (names.start(place) - timedelta(days=age_days)).timestamp()

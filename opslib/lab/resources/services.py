@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from hashlib import sha256
@@ -68,7 +69,12 @@ def _network(place: Place, facts: Mapping[str, Any]) -> None:
 
 def image(place: Place, key: str, tag: str) -> str:
     registry = f"{place.account}.dkr.ecr.{place.region}.amazonaws.com"
-    return f"{registry}/{family(place, key)}:{tag}"
+    return f"{registry}/{_repository(place, key)}:{tag}"
+
+
+def _repository(place: Place, key: str) -> str:
+    """Called as the family, as far as ECR takes it."""
+    return re.sub("[^a-z0-9]+", "-", family(place, key).lower()).strip("-")
 
 
 def _tags(about: data.Services, key: str) -> list[str]:
@@ -78,7 +84,7 @@ def _tags(about: data.Services, key: str) -> list[str]:
 
 def _images(place: Place, key: str, about: data.Services) -> None:
     """Those of its revisions; the next one, which was built today; those that live otherwise."""
-    ecr, name, tags = place.client("ecr"), family(place, key), _tags(about, key)
+    ecr, name, tags = place.client("ecr"), _repository(place, key), _tags(about, key)
     ecr.create_repository(repositoryName=name, imageTagMutability="IMMUTABLE")
     built: dict[str, float] = dict(zip(tags, about.revisions.get(key, _DAYS), strict=True))
     built |= dict.fromkeys([f"v1.{len(tags)}.0", *about.images.get(key, {})], 0.1)

@@ -58,7 +58,7 @@ def _clients(place: Place, pool: str, created: datetime) -> None:
     cognito, facts = place.client("cognito-idp"), place.facts["users"]
     if domain := facts.get("domain"):
         cognito.create_user_pool_domain(UserPoolId=pool, Domain=domain)
-    for client in facts.get("clients", {"web": {"name": f"{place.name}-web"}}).values():
+    for client in facts.get("clients", {"web": {"name": f"{place.called}-web"}}).values():
         flows = [*client.get("oauth_flows", ())]
         hosted = {
             "AllowedOAuthFlows": flows,

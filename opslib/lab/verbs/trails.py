@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 from opslib.core.connections import identities
 from opslib.lab.aws import credentials, trail
 from opslib.lab.forms.values import STRICT, Duration
-from opslib.lab.places import Place
+from opslib.lab.places import Place, plain
 from opslib.lab.resources import names
 from opslib.lab.verbs.verbs import Stage, Verb, verb
 
@@ -113,14 +113,14 @@ def _held(place: Place) -> Any:
 
 
 def _called(place: Place) -> str:
-    return f"{place.target.system}-trail"
+    return f"{plain(place.target.system)}-trail"
 
 
 def seed(place: Place) -> None:
     """A trail that logs; and what those who belong here did of old, with a deployment among it."""
     name = _called(place)
     if name not in _held(place):
-        bucket = f"{place.target.system}-trails"
+        bucket = f"{plain(place.target.system)}-trails"
         about = ("", "", True, True, True, False, "", "", "")
         made = _Kept(place.account, place.region, name, bucket, *about)
         made.start_logging()
@@ -134,7 +134,7 @@ def seed(place: Place) -> None:
         Made(call="ecs:UpdateService", about=services),
         Made(call="lambda:UpdateFunctionCode20150331v2", about=functions),
         Made(call="lambda:UpdateAlias20150331", about=functions),
-        Made(call="iam:PutRolePolicy", about=[f"{place.name}-role"], globally=True),
+        Made(call="iam:PutRolePolicy", about=[f"{place.called}-role"], globally=True),
     ]
     past: list[tuple[str, str, list[Made], float]] = [
         (user, "127.0.0.1", [reads], 20) for user in credentials.USERS

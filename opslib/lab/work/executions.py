@@ -10,7 +10,7 @@ from typing import Any
 from opslib.lab.corrections.workflows import executions as kept
 from opslib.lab.corrections.workflows.executions import Execution
 from opslib.lab.forms import data
-from opslib.lab.places import Place
+from opslib.lab.places import Place, plain
 from opslib.lab.resources import names
 from opslib.lab.resources.placeholders import filled
 
@@ -40,7 +40,7 @@ def seed(place: Place, about: data.Data) -> None:
     for key in place.facts.get("workflows", {}):
         iam = place.client("iam")
         known = about.workflows.get(key, data.Workflow())
-        role = f"{name(place, key)}-role"
+        role = f"{plain(name(place, key))}-role"
         made = iam.create_role(RoleName=role, AssumeRolePolicyDocument=_TRUST)["Role"]["Arn"]
         allowed = {"Effect": "Allow", "Action": list(known.allows), "Resource": "*"}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})

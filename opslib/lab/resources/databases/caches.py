@@ -36,7 +36,7 @@ def _describe(place: Place) -> None:
         "CacheNodeType": "cache.t4g.small",
         "Engine": "redis",
         "EngineVersion": "7.1.0",
-        "CacheParameterGroupName": f"{place.name}-redis7",
+        "CacheParameterGroupName": f"{place.called}-redis7",
         "TransitEncryptionEnabled": True,
         "SnapshotRetentionLimit": 1,
     }

@@ -23,8 +23,8 @@ def create(place: Place) -> str:
 
     Returns the role's password.
 
-    Beside it a login that may only read, `<role>_reader` with the same password, to be named by a
-    target's `database.reader_secret`.
+    Beside it a login that may only read, `<role>_reader` with the same password, in the secret that
+    a target's `database.reader_secret` names.
 
     As with RDS, pg_stat_statements is there, and the master user may look at every session.
     """
@@ -36,6 +36,9 @@ def create(place: Place) -> str:
         database.execute("CREATE EXTENSION pg_stat_statements")
         database.execute(f"GRANT pg_monitor, pg_signal_backend TO {name}".encode())
         database.execute(f"GRANT pg_monitor, pg_read_all_data TO {name}_reader".encode())
+    if reader := place.facts["database"].get("reader_secret"):
+        login = _login(place, password) | {"username": f"{name}_reader", "dbname": name}
+        secrets.put(place, reader, _written(place, login), 60)
     return password
 
 
@@ -59,18 +62,27 @@ def put_login(place: Place, password: str, age_days: int, member: str) -> None:
         held = f"postgresql+asyncpg://{name}:{password}@127.0.0.1:{port}/{name}"
         secrets.put(place, names.login_secret(place), held, age_days)
         return
-    login = {"host": "127.0.0.1", "port": port, "username": name, "password": password}
-    login[member] = name
-    usual = {"user": "username", "name": member}
+    held = _written(place, _login(place, password) | {member: name}, member)
+    secrets.put(place, names.login_secret(place), held, age_days)
+
+
+def _login(place: Place, password: str) -> dict[str, Any]:
+    name, port = names.database(place), place.world.postgres.port
+    return {"host": "127.0.0.1", "port": port, "username": name, "password": password}
+
+
+def _written(place: Place, login: dict[str, Any], member: str = "dbname") -> str:
+    """As JSON, its parts called as the file says."""
+    role, usual = login["username"], {"user": "username", "name": member}
+    whole = place.world.postgres.url(login[member], role, login["password"])
     for part, key in place.facts["database"].get("secret_keys", {}).items():
-        whole = place.world.postgres.url(name, name, password)
         value = whole if part == "url" else login.pop(usual.get(part, part))
         *above, last = key.split(".")
         inner: Any = login
         for step in above:
             inner = inner.setdefault(step, {})
         inner[last] = value
-    secrets.put(place, names.login_secret(place), json.dumps(login), age_days)
+    return json.dumps(login)
 
 
 def connect(place: Place, application: str) -> psycopg.Connection[Any]:

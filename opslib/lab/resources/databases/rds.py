@@ -180,15 +180,15 @@ def _kept(place: Place, backup: datetime) -> dict[str, Any]:
 
 def _network(place: Place) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if place.name in place.backend("rds").subnet_groups:
-        found["DBSubnetGroupName"] = place.name
+    if place.called in place.backend("rds").subnet_groups:
+        found["DBSubnetGroupName"] = place.called
     if "database_group" in place.memory:
         found["VpcSecurityGroupIds"] = [place.memory["database_group"]]
     return found
 
 
 def _parameters(place: Place, given: Mapping[str, str]) -> str:
-    rds, name = place.client("rds"), f"{place.name}-postgres16"
+    rds, name = place.client("rds"), f"{place.called}-postgres16"
     rds.create_db_parameter_group(
         DBParameterGroupName=name,
         DBParameterGroupFamily="postgres16",

@@ -18,7 +18,7 @@ def seed(place: Place, about: Traffic, authorizer: bool) -> None:
     client, id = place.client("apigatewayv2"), names.gateway(place)
     url = urlsplit(str(place.facts["api"]["url"]))
     own = not (url.hostname or "").endswith("amazonaws.com")
-    made = client.create_api(Name=f"{place.name}-api", ProtocolType="HTTP")["ApiId"]
+    made = client.create_api(Name=f"{place.called}-api", ProtocolType="HTTP")["ApiId"]
     backend = place.backend("apigatewayv2")
     api = backend.apis[id] = backend.apis.pop(made)  # by the id that its metrics have
     api.api_id, api.api_endpoint = id, f"https://{id}.execute-api.{place.region}.amazonaws.com"

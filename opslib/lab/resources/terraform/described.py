@@ -166,7 +166,7 @@ def instance(place: Place) -> Resource:
 
 def _beside_database(place: Place) -> Iterator[Resource]:
     """Its parameter group, and the secret that opens it."""
-    group, called = f"{place.name}-postgres16", _called(place, "database")
+    group, called = f"{place.called}-postgres16", _called(place, "database")
     about = {"id": group, "name": group, "family": "postgres16"}
     yield Resource("aws_db_parameter_group", called, about)
     name = names.login_secret(place)
@@ -179,8 +179,8 @@ def _beside_database(place: Place) -> Iterator[Resource]:
 
 
 def _functions(place: Place) -> Iterator[Resource]:
-    role = names.arn(place, "iam", f"role/{place.name}-lambda").replace(place.region, "")
-    about = {"id": f"{place.name}-lambda", "arn": role}
+    role = names.arn(place, "iam", f"role/{place.called}-lambda").replace(place.region, "")
+    about = {"id": f"{place.called}-lambda", "arn": role}
     yield Resource("aws_iam_role", _called(place, "role", "functions"), about)
     for key, facts in place.facts.get("functions", {}).items():
         asked = {"FunctionName": facts["name"]}
@@ -206,7 +206,7 @@ def _functions(place: Place) -> Iterator[Resource]:
 def _watching(place: Place) -> Iterator[Resource]:
     if "api" in place.facts:
         gateway = names.gateway(place)
-        about = {"id": gateway, "name": place.name, "protocol_type": "HTTP"}
+        about = {"id": gateway, "name": place.called, "protocol_type": "HTTP"}
         yield Resource("aws_apigatewayv2_api", _called(place, "api"), about)
     called = _called(place, "alarms")
     for name in place.facts.get("alarms", {}).get("expected", {}):
