@@ -63,6 +63,8 @@ def find(ops: Connection, kind: str, id: str) -> Belongings:
     templates = [template for _, template, *_ in (*at, *of)]
     names = sorted({name for template in templates for name in _NAMED.findall(template)})
     known = _row(ops, facts, id, names) if "table" in facts else _checked(facts, kind, id, names)
+    for template in templates:
+        _require_own(ops, facts, kind, id, template)
 
     def filled(template: str) -> str:
         return _NAMED.sub(lambda hit: known[hit[1]], template)
@@ -89,6 +91,25 @@ def _row(ops: Connection, facts: Facts, id: str, names: Sequence[str]) -> dict[s
     if empty := [name for name in names if not row[name]]:
         raise Refused(f"{empty[0]} of {table} {id} is empty: where its objects are is not said.")
     return {name: str(row[name]) for name in names}
+
+
+def _require_own(ops: Connection, facts: Facts, kind: str, id: str, template: str) -> None:
+    """A place that another id has, too, is not erased with this one. Raises Refused."""
+    names, key = _NAMED.findall(template), facts.get("id", "id")
+    if key in names:
+        return
+    why = "which names no {id}"
+    if "table" in facts:
+        table, columns = quoted(facts["table"]), ", ".join(map(quoted, names)) or "1"
+        same = f"({columns}) = (SELECT {columns} FROM {table} WHERE {quoted(key)} = :id)"
+        rows = ask(ops, f"SELECT count(*) AS n FROM {table} WHERE {same}", {"id": id})
+        if (number := int(rows["n"].iloc[0])) < 2:
+            return
+        why = f"which {count(number, 'row')} of {facts['table']} have"
+    raise Refused(
+        f"{kind} {id} has its things at {template}, {why}: what is there is not its alone. Nothing "
+        f"was erased. Look at them (databases/query), and at erasure.{kind} in the target's file."
+    )
 
 
 def _checked(facts: Facts, kind: str, id: str, names: Sequence[str]) -> dict[str, str]:

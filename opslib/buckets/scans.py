@@ -109,7 +109,8 @@ def scan(ops: Connection, kind: str) -> Scan:
     bucket, prefix = ops.target["buckets"][facts["bucket"]]["name"], facts["prefix"]
     objects = list_objects(ops, bucket, prefix)
     objects = objects[objects["key"] != prefix]  # the console's "folder"
-    keys = _table_keys(ops, facts)
+    own = _table_keys(ops, facts)
+    keys = own | _named_elsewhere(ops, kind, facts)
     others = _other_prefixes(ops, facts["bucket"], prefix)
     objects = objects[~objects["key"].map(lambda key: key.startswith(others)).astype(bool)]
     named = [(key, key.removeprefix(prefix)) for key in objects["key"]]
@@ -141,14 +142,14 @@ def scan(ops: Connection, kind: str) -> Scan:
         prefix,
         facts["table"],
         objects,
-        len(keys),
+        len(own),
         frame(orphans.sort_values("key").to_dict("records"), ORPHANS),
         written.total(),
         max(written, key=written.__getitem__, default=""),
         int(of_pattern.sum()),
         tuple(nameless["key"][related]),
         tuple(pattern for pattern, _ in likely.most_common(3)),
-        tuple(sorted(keys - there)),
+        tuple(sorted(own - there)),
     )
 
 
@@ -159,9 +160,21 @@ def _other_prefixes(ops: Connection, bucket: str, prefix: str) -> tuple[str, ...
     return tuple(other for other in each if other != prefix and other.startswith(prefix))
 
 
+def _named_elsewhere(ops: Connection, kind: str, facts: Facts) -> set[str]:
+    """Keys that tables of other kinds name here: whose prefix is the same, or one above it."""
+    prefix = facts["prefix"]
+    named = (
+        of["prefix"] + key
+        for other, of in ops.target["orphans"].items()
+        if other != kind and of["bucket"] == facts["bucket"] and prefix.startswith(of["prefix"])
+        for key in _table_keys(ops, of)
+    )
+    return {key.removeprefix(prefix) for key in named if key.startswith(prefix)}
+
+
 def _table_keys(ops: Connection, facts: Facts) -> set[str]:
     column, table = quoted(facts["column"]), quoted(facts["table"])
-    statement = f"SELECT {column} AS key FROM {table} WHERE {column} IS NOT NULL"
+    statement = f"SELECT {column}::text AS key FROM {table} WHERE {column} IS NOT NULL"
     found = sql.ask(ops, statement, limit=_ROW_LIMIT)
     if len(found) >= _ROW_LIMIT:
         raise OpsError(

@@ -113,6 +113,13 @@ def enter(
         _move_head(connection, entry)
 
 
+def is_chained(row: Row) -> bool:
+    """Does a sealed row say what was chained? Its hash stands in the next one, or in the head."""
+    after = (sa.select(t.c.seq).filter_by(previous=row["hash"]) for t in database.CHAINED)
+    held = row["hash"] == last_seal()[1] or any(map(database.found, after))
+    return held and row_hash(row) == row["hash"]
+
+
 def _head(on: sa.Connection | None = None) -> Row | None:
     return database.first(sa.select(database.head).with_for_update(), on)
 

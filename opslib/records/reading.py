@@ -97,7 +97,7 @@ def sealed(record: Record) -> Json:
         same = files.sha256(record.path) == copies.sha256(record.path) == row["sha256"]
     except OSError as exc:
         raise Refused(f"The file of record {record.id} cannot be read: {exc}.") from exc
-    if not same or index.row_hash(row) != row["hash"]:
+    if not (same and index.is_chained(row)):
         raise Refused(
             f"Record {record.id} was altered, so nothing is done by it: opslib records verify."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -48,6 +49,7 @@ class Discard(Action, kind="discard"):
 
     def perform(self, ops: Connection) -> Any:
         left, others = set(self["ids"]), dict[str, str]()
+        why = "not met: somebody else reads or has deleted them."
         try:
             while left and (batch := self._received(ops)):
                 ours = {id: handle for id, handle in batch.items() if id in left}
@@ -59,15 +61,19 @@ class Discard(Action, kind="discard"):
                     entries = [{"Id": id, "ReceiptHandle": at} for id, at in ours.items()]
                     ops.call("sqs", "delete_message_batch", QueueUrl=self["url"], Entries=entries)
                     left -= set(ours)
+        except OpsError as exc:
+            left -= {each["Id"] for each in (exc.done or {}).get("Successful", ())}
+            why = f"not, or nobody knows: {exc}"
         finally:
             for handle in others.values():
                 at = {"QueueUrl": self["url"], "ReceiptHandle": handle}
-                ops.call("sqs", "change_message_visibility", **at, VisibilityTimeout=0)
+                with suppress(OpsError):  # hidden no longer, or soon: it comes back by itself
+                    ops.call("sqs", "change_message_visibility", **at, VisibilityTimeout=0)
         done = {"deleted": len(self["ids"]) - len(left), "given_back": len(others)}
         if left:
             error = OpsError(
                 f"{done['deleted']} of {len(self['ids'])} messages were deleted; {len(left)} were "
-                "not met: somebody else reads or has deleted them. Look: queues/dead-letters."
+                f"{why} Look: queues/dead-letters."
             )
             error.done = done if done["deleted"] else None
             raise error

@@ -22,6 +22,7 @@ from opslib.core.text import count
 
 T = TypeVar("T")
 Made: TypeAlias = Callable[Concatenate[Connection, P], T]
+_NAME = re.compile(r"^([0-9a-f]{12})\.([\w@+=-]+)\.(\d{8}T\d{6}Z)\Z")
 AT_ONCE = "now"  # approved="now": preview and apply in one run, where the target's policy allows it
 
 
@@ -190,15 +191,15 @@ def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> str:
 
     A name proves no person: everybody can compute it.
     """
-    match = re.fullmatch(r"([0-9a-f]{12})\.([\w@+=-]+)\.(\d{8}T\d{6}Z)", approved)
-    if match is None:
+    try:
+        [(digest, by, made)] = _NAME.findall(approved)
+        age = ops.now() - datetime.strptime(made, TIME).replace(tzinfo=UTC)
+    except ValueError:
         raise Refused(
             f"approved = {approved!r} is not the name of a plan. "
             "Preview, and copy the name it gives; nothing was changed."
-        )
-    digest, by, made = match.groups()
+        ) from None
     policy = ops.target.policy
-    age = ops.now() - datetime.strptime(made, TIME).replace(tzinfo=UTC)
     if age > timedelta(minutes=policy.plan_minutes) or age < timedelta(minutes=-1):
         raise Refused(
             f"Plan {digest} was made at {made}; "

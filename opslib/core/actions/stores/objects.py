@@ -75,14 +75,17 @@ class CopyAcross(Action, kind="copy across"):
 
 
 def _copied(ops: Connection, across: CopyAcross, each: Json) -> Json:
-    """The key and the version that it is there. Sent again, a copy is one version more."""
+    """The key, the version that it is there, its ETag. Sent again, a copy is one version more."""
     at, to = ({"Bucket": across[of], "Key": each["Key"]} for of in ("bucket", "to"))
     kept = {"CopySourceIfMatch": each["ETag"], "ExpectedBucketOwner": across["owner"]}
     if each["Size"] > LARGEST:
-        return {"Key": each["Key"], "VersionId": _copy_in_parts(ops, at, to, kept) or "null"}
-    call = partial(ops.call_once, _SECONDS) if each["Size"] > _PART else ops.call
-    made = call("s3", "copy_object", **to, CopySource=at, **kept)
-    return {"Key": each["Key"], "VersionId": made.get("VersionId", "null")}
+        made = _copy_in_parts(ops, at, to, kept)
+    else:
+        call = partial(ops.call_once, _SECONDS) if each["Size"] > _PART else ops.call
+        made = call("s3", "copy_object", **to, CopySource=at, **kept)
+        made |= made["CopyObjectResult"]
+    one = {"VersionId": made.get("VersionId", "null"), "ETag": made["ETag"]}
+    return {"Key": each["Key"], **one}
 
 
 class Erase(Action, kind="erase"):
@@ -187,22 +190,23 @@ def _copy(ops: Connection, bucket: str, each: Json) -> Json:
     kept |= {"MetadataDirective": "COPY", "TaggingDirective": "COPY"}
     to = {"Bucket": bucket, "Key": each["Key"]}
     if head["ContentLength"] > LARGEST:
-        return {"Key": each["Key"], "VersionId": _copy_in_parts(ops, at, to, kept)}
+        made = _copy_in_parts(ops, at, to, kept)
+        return {"Key": each["Key"], "VersionId": made["VersionId"]}
     if "BucketKeyEnabled" in head:
         kept["BucketKeyEnabled"] = head["BucketKeyEnabled"]
     made = ops.call_once(_SECONDS, "s3", "copy_object", **to, CopySource=at, **kept)
     return {"Key": each["Key"], "VersionId": made["VersionId"]}
 
 
-def _copy_in_parts(ops: Connection, at: Json, to: Json, kept: Json) -> str:
-    """In parts, as boto3 does it, which keeps metadata and tags."""
+def _copy_in_parts(ops: Connection, at: Json, to: Json, kept: Json) -> Json:
+    """In parts, as boto3 does it, which keeps metadata and tags; what S3 answers in the end."""
     from boto3.s3.transfer import TransferConfig
 
-    client, made = ops.client("s3"), list[str]()
+    client, made = ops.client("s3"), list[Json]()
 
     def ended(parsed: Json, **_: Any) -> None:
         if parsed.get("Key") == to["Key"]:
-            made.append(parsed.get("VersionId", ""))
+            made.append(parsed)
 
     event = "after-call.s3.CompleteMultipartUpload"
     client.meta.events.register(event, ended)

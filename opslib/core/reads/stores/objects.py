@@ -43,8 +43,9 @@ class Version(NamedTuple):
 def list_versions(ops: Connection, bucket: str, named: str) -> list[Version]:
     """Every version and marker of a key, or of all that is below a prefix; to the last page.
 
-    A name that is a key means that key alone. Keys in order, of each the newest first: by the
-    second, which is all that S3 tells. Raises Refused: more than can be held.
+    A name that is a key means that key alone, unless it ends with a slash (a "folder" that the
+    console made). Keys in order, of each the newest first: by the second, which is all that S3
+    tells. Raises Refused: more than can be held.
     """
     shape = "{k: Key, v: VersionId, m: LastModified, l: IsLatest, s: Size, e: ETag, c: StorageClass"
     shape = f"[Versions, DeleteMarkers][].{shape}, t: RestoreStatus.RestoreExpiryDate}}"
@@ -57,7 +58,8 @@ def list_versions(ops: Connection, bucket: str, named: str) -> list[Version]:
         for r in rows
     )
     found = sorted(made, key=lambda each: (each.key, not each.latest, -each.modified.timestamp()))
-    return [each for each in found if each.key == named] or found
+    alone = [each for each in found if each.key == named and not named.endswith("/")]
+    return alone or found
 
 
 def versions_at(ops: Connection, bucket: str, at: str) -> list[Version]:
