@@ -161,7 +161,7 @@ def test_a_call_that_was_lost_before_it_was_done_is_unknown(ops: Connection) -> 
 def test_a_connection_that_breaks_in_its_encryption_may_have_done_it() -> None:
     """TLS may break after all was sent: sent again, the change would be made twice."""
     asked = canned.connection(broken := Broken())
-    with pytest.raises(Lost, match="answer was lost .*SSL validation failed"):
+    with pytest.raises(Lost, match=r"answer was lost .*SSL validation failed"):
         asked.change("s3", "put_bucket_tagging", Bucket=BUCKET, Tagging={"TagSet": []})
     assert broken.count == 1
 

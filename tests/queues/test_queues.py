@@ -8,11 +8,13 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from opslib import OpsError, apply
+from opslib.core.actions.exact import Discard
 from opslib.core.checks import signs
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused, UsageError
@@ -165,6 +167,29 @@ def test_messages_that_somebody_took_since_are_told(backlog: Connection) -> None
     with pytest.raises(OpsError, match="23 of 24 messages were deleted; 1 were not met"):
         apply(backlog, dataclasses.replace(plan, again=None), "now")
     assert dead_letters(backlog) == {"visible": 0, "in_flight": 0, "delayed": 0}
+
+
+@pytest.mark.parametrize("fails", ["delete_message_batch", "change_message_visibility"])
+def test_what_a_purge_destroyed_before_a_call_failed_is_told(fails: str) -> None:
+    """Ten letters a call; what cannot be given back comes back by itself."""
+    waiting = [f"{at:02}" for at in range(25)] + ["another's"]
+
+    def call(service: str, operation: str, /, **given: Any) -> Any:
+        if operation == fails and (fails.startswith("change") or len(waiting) < 10):
+            raise OpsError("MessageNotInflight")
+        if operation == "receive_message":
+            taken, waiting[:] = waiting[:10], waiting[10:]
+            return {"Messages": [{"MessageId": id, "ReceiptHandle": id} for id in taken]}
+        return {}
+
+    ops: Any = SimpleNamespace(call=call)
+    purge = Discard("url", [f"{at:02}" for at in range(25)])
+    if fails.startswith("change"):
+        assert purge.perform(ops) == {"deleted": 25, "given_back": 1}
+    else:
+        with pytest.raises(OpsError, match="10 of 25 messages were deleted; 15 were not") as raised:
+            purge.perform(ops)
+        assert raised.value.done == {"deleted": 10, "given_back": 0}
 
 
 def delete(ops: Connection, message: str) -> None:
