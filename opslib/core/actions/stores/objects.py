@@ -11,7 +11,7 @@ from typing import Any
 from opslib.core.actions.actions import Action
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused
+from opslib.core.errors import Lost, OpsError, Refused
 from opslib.core.reads.stores.objects import Version, versions_at
 from opslib.core.tables import Json, batched
 
@@ -171,8 +171,10 @@ def _ended(verb: str, word: str, made: Sequence[Any]) -> Json:
     answer, failed = {word: done}, [each for each in made if isinstance(each, OpsError)]
     if not failed:
         return answer
+    failed.sort(key=lambda each: not isinstance(each, Lost))
     kinds = {type(each) for each in failed}
-    kind = kinds.pop() if len(kinds) == 1 else OpsError
+    # Of what is known to be done the undo is known, too, though others may be done.
+    kind = OpsError if done or len(kinds) > 1 else kinds.pop()
     error = kind(
         f"{len(done):,} of {len(made):,} versions were {verb}, {len(failed):,} were not; first: "
         f"{failed[0]}"
