@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from opslib.buckets.settings import is_shut
 from opslib.core import (
-    ABSENT,
     Action,
     Aws,
     Connection,
@@ -97,8 +96,8 @@ class Pair:
     def encryption(self, facts: Facts) -> str:
         """What a bucket encrypts with where nothing else is said (S3 GetBucketEncryption)."""
         path = "*.Rules[0].ApplyServerSideEncryptionByDefault.SSEAlgorithm | [0]"
-        told = look(self.ops, Read("s3", "get_bucket_encryption", path, Bucket=facts["name"]))
-        return "AES256" if told == ABSENT else str(told)  # S3's own since 2023
+        read = Read("s3", "get_bucket_encryption", path, Bucket=facts["name"])
+        return str(look(self.ops, read, "AES256"))  # S3's own since 2023
 
     @cached_property
     def behind(self) -> list[tuple[Held, str]]:

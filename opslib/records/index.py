@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -113,13 +113,6 @@ def enter(
         _move_head(connection, entry)
 
 
-def is_chained(row: Row) -> bool:
-    """Does a sealed row say what was chained? Its hash stands in the next one, or in the head."""
-    after = (sa.select(t.c.seq).filter_by(previous=row["hash"]) for t in database.CHAINED)
-    held = row["hash"] == last_seal()[1] or any(map(database.found, after))
-    return held and row_hash(row) == row["hash"]
-
-
 def _head(on: sa.Connection | None = None) -> Row | None:
     return database.first(sa.select(database.head).with_for_update(), on)
 
@@ -174,11 +167,6 @@ def rows(since: str = "", begins: str = "", most: int | None = None, **where: An
     order = (columns.started.desc(), columns.seq.desc().nulls_first(), columns.id.desc())
     asked = sa.select(database.records).where(*later).order_by(*order)
     return database.found(asked.limit(most))[::-1]
-
-
-def rows_of(ids: Collection[str]) -> list[Row]:
-    """Those of these ids that are there."""
-    return database.found(sa.select(database.records).where(database.records.c.id.in_(ids)))
 
 
 def is_sealed(id: str) -> bool:

@@ -9,13 +9,13 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
 from opslib.core import OpsError, journal, removal
 from opslib.records import facts, files
 from opslib.records.interruptions import kernel_folders, mark_of
+from opslib.runs.pipes import Pipe
 
 _LAST_WORDS = 4_000  # bytes
 _MESSAGES = 20  # on their way from a kernel
@@ -104,26 +104,14 @@ class Kernel:
         removal.remove(self._folder, self._mark)
 
 
-class LastWords:
+class LastWords(Pipe):
     """What a process itself writes on its stdout and stderr, where nobody else captures it: the
     end of it is kept, nothing reaches the console.
     """
 
     def __init__(self) -> None:
+        super().__init__("opslib-words")
         self._end = b""
-        self._read, self.write_end = os.pipe()
-        self._thread = threading.Thread(target=self._follow, name="opslib-words", daemon=True)
-
-    def start(self) -> None:
-        """Call when the process has its end: ours of it is closed."""
-        self.close()
-        self._thread.start()
-
-    def close(self) -> None:
-        """Close our end to write on."""
-        if self.write_end >= 0:
-            os.close(self.write_end)
-            self.write_end = -1
 
     def _follow(self) -> None:
         with open(self._read, "rb", buffering=0) as file:

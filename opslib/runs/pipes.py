@@ -15,32 +15,43 @@ from opslib.core import redaction
 from opslib.records.outcomes import Event, parsed, write_down
 
 
-class JournalPipe:
+class Pipe:
+    """A pipe of which a process inherits an end, and a thread of ours reads the other."""
+
+    def __init__(self, name: str) -> None:
+        self._read, self.write_end = os.pipe()
+        self._thread = threading.Thread(target=self._follow, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Call when the process has its end: ours of it is closed."""
+        self.close()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Close our end to write on."""
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
+    def _follow(self) -> None:
+        raise NotImplementedError
+
+
+class JournalPipe(Pipe):
     """A pipe that the kernel inherits.
 
     Secrets in it are registered for masking and go no further.
     """
 
     def __init__(self, file: Path, tell: Callable[[str], None]) -> None:
+        super().__init__("opslib-journal")
         self.told: list[Event] = []
         self._file, self._tell = file, tell
         self._rest = b""
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._ended = False
-        self._read, self.write_end = os.pipe()
         os.set_blocking(self._read, False)
-        self._thread = threading.Thread(target=self._follow, name="opslib-journal", daemon=True)
-
-    def start(self) -> None:
-        """Call when the kernel has its end: ours of it is closed."""
-        self._close_write_end()
-        self._thread.start()
-
-    def _close_write_end(self) -> None:
-        if self.write_end >= 0:
-            os.close(self.write_end)
-            self.write_end = -1
 
     def _follow(self) -> None:
         while not (self._stop.is_set() or self._ended):
@@ -84,7 +95,7 @@ class JournalPipe:
 
         The kernel has ended; a child of it may still hold its end open.
         """
-        self._close_write_end()
+        self.close()
         self.pump()
         self._stop.set()
         if self._thread.is_alive():

@@ -112,7 +112,7 @@ def test_a_loose_pattern_of_the_target_lets_no_slash_or_wildcard_in(
     monkeypatch.setitem(
         ops.target["erasure"]["user"], "items", [{"table": "captions", "key": "USER#"}]
     )
-    with pytest.raises(Refused, match=r"at USER#, which names no \{id\}: what is there is not"):
+    with pytest.raises(UsageError, match=r"names USER#, and no table .*\{id\} .* has to be in it"):
         erasures.plan_erasure(ops, "user", ID)
 
 

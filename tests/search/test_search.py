@@ -192,7 +192,7 @@ def test_a_restore_goes_beside_and_undo_deletes_what_it_made(
         ({"name": "Not A Name"}, UsageError, "small letters"),
         ({"name": "x/../y"}, UsageError, "small letters"),
         ({"snapshot": "of-never"}, UsageError, "No snapshot 'of-never'"),
-        ({"index": "letters"}, UsageError, "Unknown index 'letters'"),
+        ({"index": "letters"}, UsageError, "Unknown search.indices 'letters' in .*dms-dev"),
     ],
 )
 def test_a_restore_that_cannot_be_is_refused_before_anything_happens(

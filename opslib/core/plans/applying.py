@@ -169,20 +169,17 @@ def _admitted(
 
 def _require_confirmed(ops: Connection, confirm: str) -> None:
     """Production's name is typed; outside of its maintenance window, that this is meant, too."""
-    target, outside = ops.target, maintenance.outside(ops)
-    meant = maintenance.phrase(ops)
-    if not target.production or confirm == meant or (confirm == target.name and not outside):
+    meant = maintenance.wanted(ops)
+    if not meant or confirm in (meant, maintenance.phrase(ops)):
         return
-    given = f" {confirm!r} was typed." * bool(confirm)
-    if not outside:
-        raise Refused(
-            f"{target.name} is production: nothing was changed. "
-            f"To go on, type its name: confirm = {target.name!r}.{given}"
+    how, given = "To go on, type its name", f" {confirm!r} was typed." * bool(confirm)
+    if outside := maintenance.outside(ops):
+        how = (
+            f"{outside} Wait for it; what cannot wait wants more than the name, and the record "
+            "keeps it"
         )
     raise Refused(
-        f"{target.name} is production, and nothing was changed. {outside} Wait for it; "
-        "what cannot wait wants more than the name, and the record keeps it: "
-        f"confirm = {meant!r}.{given}"
+        f"{ops.target.name} is production: nothing was changed. {how}: confirm = {meant!r}.{given}"
     )
 
 

@@ -105,9 +105,8 @@ class Take(Action, kind="search take"):
 
 def _judged(done: Json, wrong: Sequence[str], index: str) -> Json:
     if wrong:
-        error = OpsError(f"{len(wrong)} documents were not taken by {index}; the first: {wrong[0]}")
-        error.done = done
-        raise error
+        said = f"{len(wrong)} documents were not taken by {index}; the first: {wrong[0]}"
+        raise OpsError(said, done)
     return done
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
@@ -58,8 +58,7 @@ def list_versions(ops: Connection, bucket: str, named: str) -> list[Version]:
         for r in rows
     )
     found = sorted(made, key=lambda each: (each.key, not each.latest, -each.modified.timestamp()))
-    alone = [each for each in found if each.key == named and not named.endswith("/")]
-    return alone or found
+    return [each for each in found if each.key == named and not named.endswith("/")] or found
 
 
 def versions_at(ops: Connection, bucket: str, at: str) -> list[Version]:
@@ -156,12 +155,12 @@ def _partition(described: Json, index: str) -> str:
     return str(next(e["AttributeName"] for e in schemas[index] if e["KeyType"] == "HASH"))
 
 
-def named(key: Json) -> str:
-    """A key as one text."""
+def named(key: Any) -> str:
+    """A key, in whatever form, as one text."""
     return json.dumps(key, sort_keys=True, default=repr)
 
 
-def digest_of(keys: Iterable[Json]) -> str:
-    """Which items they are, in whatever order."""
+def digest_of(keys: Iterable[Any]) -> str:
+    """Which items they are, or which versions, in whatever order."""
     text = "\0".join(sorted(map(named, keys)))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
