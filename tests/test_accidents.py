@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost
 from opslib.core.plans import performing
 from opslib.core.plans.plans import Step
-from opslib.records import reading, verification
+from opslib.records import facts, reading, verification
 from opslib.records.records import Record
 from tests import accidents
 from tests.accidents import COUNT
@@ -243,6 +244,20 @@ def test_undoing_twice_is_harmless_and_what_somebody_took_back_is_left_out(
     assert accidents.made(folder) == 0
     for again in (record, last()):
         assert changes.plan_undo(ops, again).steps == ()
+
+
+def test_a_clock_that_was_set_back_since_hides_no_undo(
+    ops: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [accidents.step(folder, number, seen=False) for number in range(1, 4)]
+    with monkeypatch.context() as ahead:
+        later = datetime.now(UTC) + timedelta(hours=3)
+        ahead.setattr(facts, "moment", lambda: later.isoformat(timespec="milliseconds"))
+        apply(ops, accidents.plan_steps(ops, *made), "now")
+    record = last()
+    apply(ops, changes.plan_undo(ops, record), "now")
+    assert accidents.made(folder) == 0
+    assert changes.plan_undo(ops, record).steps == ()
 
 
 @pytest.mark.slow

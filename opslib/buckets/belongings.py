@@ -7,9 +7,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 from opslib import tables
-from opslib.core import Connection, Facts, Json, NotFound, Refused, UsageError, ask, count, quoted
+from opslib.core import (
+    Connection,
+    Facts,
+    Json,
+    NotFound,
+    Read,
+    Refused,
+    UsageError,
+    ask,
+    count,
+    look,
+    quoted,
+)
 from opslib.core.reads.stores.objects import Version, versions_at
 from opslib.tables import Partition
 
@@ -61,8 +74,11 @@ def find(ops: Connection, kind: str, id: str) -> Belongings:
     at = [(each["bucket"], each["at"]) for each in facts.get("objects", ())]
     of = [(each["table"], each["key"], each.get("index", "")) for each in facts.get("items", ())]
     templates = [template for _, template, *_ in (*at, *of)]
-    names = sorted({name for template in templates for name in _NAMED.findall(template)})
-    known = _row(ops, facts, id, names) if "table" in facts else _checked(facts, kind, id, names)
+    known = (
+        _row(ops, facts, id, templates)
+        if "table" in facts
+        else _checked(facts, kind, id, templates)
+    )
 
     def filled(template: str) -> str:
         return _NAMED.sub(lambda hit: known[hit[1]], template)
@@ -75,11 +91,14 @@ def find(ops: Connection, kind: str, id: str) -> Belongings:
     return Belongings("table" in facts, places, found)
 
 
-def _row(ops: Connection, facts: Facts, id: str, names: Sequence[str]) -> dict[str, str]:
+def _row(ops: Connection, facts: Facts, id: str, templates: Sequence[str]) -> dict[str, str]:
     """Of the row of that key, the columns that say where the rest is."""
-    chosen = ", ".join(f"{quoted(name)}::text AS {quoted(name)}" for name in names)
+    names = sorted({name for template in templates for name in _NAMED.findall(template)})
+    chosen = ", ".join(f"{quoted(name)}::text AS {quoted(name)}" for name in names) or "1"
     table, key = facts["table"], facts["id"]
-    rows = ask(ops, f"SELECT {chosen} FROM {quoted(table)} WHERE {quoted(key)} = :id", {"id": id})
+    of, given = f"FROM {quoted(table)} WHERE", {"id": id}
+    it = f"{of} {quoted(key)} = :id"
+    rows = ask(ops, f"SELECT {chosen} {it}", given)
     if len(rows) != 1:
         raise NotFound(
             f"{table} has {count(len(rows), 'row')} with {key} {id!r}, so where its objects are is "
@@ -88,20 +107,29 @@ def _row(ops: Connection, facts: Facts, id: str, names: Sequence[str]) -> dict[s
     row = rows.iloc[0]
     if empty := [name for name in names if not row[name]]:
         raise Refused(f"{empty[0]} of {table} {id} is empty: where its objects are is not said.")
+    for template in templates:
+        held = _NAMED.findall(template)
+        same = ", ".join(map(quoted, held)) or "1"
+        others = f"SELECT 1 AS one {of} ({same}) = (SELECT {same} {it}) LIMIT 2"
+        if key not in held and len(ask(ops, others, given)) > 1:
+            raise Refused(
+                f"{template} of {table} {id} is of other rows, too, who would lose what is there. "
+                "Nothing was erased. Look at them: databases/query."
+            )
     return {name: str(row[name]) for name in names}
 
 
-def _checked(facts: Facts, kind: str, id: str, names: Sequence[str]) -> dict[str, str]:
+def _checked(facts: Facts, kind: str, id: str, templates: Sequence[str]) -> dict[str, str]:
     """The id itself, when it can be one: a part of one, or a wildcard, would mean somebody else."""
     if not (_ID.fullmatch(id) and re.fullmatch(facts["ids"], id)):
         raise UsageError(
             f"{id!r} is no id of a {kind}: it has to be whole, as {facts['ids']} says, without "
             "slash, space or wildcard. Nothing was looked for."
         )
-    if other := [name for name in names if name != "id"]:
+    if other := [each for each in templates if {*_NAMED.findall(each)} != {"id"}]:
         raise UsageError(
-            f"erasure.{kind} names {{{other[0]}}}, and no table where it is looked up: only {{id}} "
-            "is known. Correct it in the target's file."
+            f"erasure.{kind} names {other[0]}, and no table where it is looked up: {{id}} is "
+            "known, has to be in it, and nothing else. Correct it in the target's file."
         )
     return {"id": id}
 
@@ -109,20 +137,15 @@ def _checked(facts: Facts, kind: str, id: str, names: Sequence[str]) -> dict[str
 def locks(ops: Connection, places: Sequence[Place]) -> list[str]:
     """What may not be deleted, and until when. Denied is an error: it may be locked."""
 
-    def value(operation: str, part: str, **at: str) -> Json | str:
-        try:
-            found: Json | str = ops.call("s3", operation, **at).get(part, "")
-        except NotFound:
-            return ""
-        return found
+    def value(operation: str, path: str, **at: str) -> Any:
+        return look(ops, Read("s3", operation, path, **at), None)
 
     def one(place: Place, version: Version) -> str:
         at = {"Bucket": place.bucket, "Key": version.key, "VersionId": version.id}
-        hold = value("get_object_legal_hold", "LegalHold", **at)
         kept = value("get_object_retention", "Retention", **at)
-        if isinstance(hold, dict) and hold.get("Status") == "ON":
+        if value("get_object_legal_hold", "LegalHold.Status", **at) == "ON":
             return f"{version.key}: legal hold"
-        if isinstance(kept, dict) and kept and kept["RetainUntilDate"] > ops.now():
+        if kept and kept["RetainUntilDate"] > ops.now():
             return f"{version.key}: {kept['Mode'].lower()} until {kept['RetainUntilDate']:%Y-%m-%d}"
         return ""
 

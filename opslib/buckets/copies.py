@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from opslib.buckets.settings import is_shut
 from opslib.core import (
-    ABSENT,
+    Action,
+    Aws,
     Connection,
     CopyAcross,
     DeleteVersions,
@@ -95,8 +96,8 @@ class Pair:
     def encryption(self, facts: Facts) -> str:
         """What a bucket encrypts with where nothing else is said (S3 GetBucketEncryption)."""
         path = "*.Rules[0].ApplyServerSideEncryptionByDefault.SSEAlgorithm | [0]"
-        told = look(self.ops, Read("s3", "get_bucket_encryption", path, Bucket=facts["name"]))
-        return "AES256" if told == ABSENT else str(told)  # S3's own since 2023
+        read = Read("s3", "get_bucket_encryption", path, Bucket=facts["name"])
+        return str(look(self.ops, read, "AES256"))  # S3's own since 2023
 
     @cached_property
     def behind(self) -> list[tuple[Held, str]]:
@@ -224,14 +225,14 @@ def plan_copies(ops: Connection, bucket: str, back: bool = False) -> Planned:
         )
     changed = [] if back else pair.of(CHANGED)
     chosen = pair.of(MISSING) if back else pair.of(MISSING, CHANGED)
-    if changed and (kept := versioning(ops, to)) != "Enabled":
+    if (kept := versioning(ops, to)) != "Enabled" and changed:
         raise Refused(
             f"{to} keeps no versions ({kept or 'none'}): copying would destroy what it has of "
             f"{count(len(changed), 'object')}, the first {changed[0].key}. Nothing was copied. "
             "Turn versions on: buckets/create."
         )
     more, chosen = len(chosen) - _MOST, chosen[:_MOST]
-    steps = [_step(pair, some, n) for n, some in enumerate(batched(chosen, _A_STEP), 1)]
+    steps = [_step(pair, some, n, kept) for n, some in enumerate(batched(chosen, _A_STEP), 1)]
     notes = [f"Copies are encrypted as {to} is: {pair.encryption(pair.to)}."] if steps else []
     if frozen := pair.of(FROZEN):
         notes.append(f"{count(len(frozen), 'object')} left out, {FROZEN}: {frozen[0].key}.")
@@ -240,16 +241,19 @@ def plan_copies(ops: Connection, bucket: str, back: bool = False) -> Planned:
     return Planned(f"copy {_size(chosen)} of {name} to {to}", steps, notes)
 
 
-def _step(pair: Pair, objects: Sequence[Held], at: int) -> Step:
+def _step(pair: Pair, objects: Sequence[Held], at: int, kept: str) -> Step:
     to, one = pair.to["name"], f"copies-{at}"
     each = [{"Key": each.key, "ETag": each.etag, "Size": each.size} for each in objects]
-    made = result(f"{one}.Copied")
+    undo: Action = DeleteVersions(to, result(f"{one}.Copied"))  # type: ignore[arg-type]
+    if kept != "Enabled":  # what somebody wrote since would have the same version
+        made = {"Objects": result(f"{one}.Copied[].{{Key: Key, ETag: ETag}}")}
+        undo = Aws("s3", "delete_objects", Bucket=to, Delete=made)
     return Step(
         f"Copy {_size(objects)}, {objects[0].key} to {objects[-1].key}",
         CopyAcross(pair.facts["name"], to, pair.owner, each),
         before={"copied": 0},
         after={"copied": len(each), "size_bytes": sum(each.size for each in objects)},
-        undo=[DeleteVersions(to, made)],  # type: ignore[arg-type]
+        undo=[undo],
         name=one,
     )
 

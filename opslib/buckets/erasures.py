@@ -35,10 +35,9 @@ from opslib.core import (
     planner,
     quoted,
 )
-from opslib.core.actions.stores.objects import digest
 from opslib.core.actions.stores.searches import Take
 from opslib.core.connections.sql import literal
-from opslib.core.reads.stores.objects import versions_at
+from opslib.core.reads.stores.objects import digest_of, versions_at
 
 PARTS = dtypes("""
     place      str
@@ -181,9 +180,10 @@ def plan_erasure(ops: Connection, kind: str, id: str) -> Planned:
 
 
 def _emptied(place: Place) -> Step:
+    shown = digest_of(each[:2] for each in place.versions)
     return Step(
         f"Erase {count(len(place.versions), 'version')} of {place.named} in {place.bucket}",
-        Erase(place.bucket, place.named, len(place.versions), digest(place.versions)),
+        Erase(place.bucket, place.named, len(place.versions), shown),
         before={"versions": len(place.versions)},
         after={"versions": 0},
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import unquote
@@ -30,17 +29,22 @@ FEW = 0.1  # of them may be otherwise than expected
 _ROW_LIMIT = 2_000_000
 _YOUNG_HOURS = 24  # an upload comes before its row
 
-# Ways in which a table may write an object's key, by its key and its key without the prefix.
-# The first is what the target's file says.
 DECLARED = "without the prefix"
-_FORMS: dict[str, Callable[[str, str], str]] = {
-    DECLARED: lambda key, bare: bare,
-    "with the prefix": lambda key, bare: key,
-    "with a leading slash": lambda key, bare: f"/{bare}",
-    "the file's name only": lambda key, bare: key.rsplit("/", 1)[-1],
-    "URL-decoded": lambda key, bare: unquote(bare),
-    "in lower case": lambda key, bare: bare.lower(),
-}
+
+
+def _forms(key: str, bare: str) -> dict[str, str]:
+    """Ways in which a table may write a key; `bare`: without the prefix, as the target's file says.
+
+    That is the first.
+    """
+    return {
+        DECLARED: bare,
+        "with the prefix": key,
+        "with a leading slash": f"/{bare}",
+        "the file's name only": key.rsplit("/", 1)[-1],
+        "URL-decoded": unquote(bare),
+        "in lower case": bare.lower(),
+    }
 
 
 @dataclass(frozen=True)
@@ -109,19 +113,20 @@ def scan(ops: Connection, kind: str) -> Scan:
     bucket, prefix = ops.target["buckets"][facts["bucket"]]["name"], facts["prefix"]
     objects = list_objects(ops, bucket, prefix)
     objects = objects[objects["key"] != prefix]  # the console's "folder"
-    keys = _table_keys(ops, facts)
-    others = _other_prefixes(ops, facts["bucket"], prefix)
-    objects = objects[~objects["key"].map(lambda key: key.startswith(others)).astype(bool)]
+    own = _table_keys(ops, facts)
+    below, theirs = _of_other_kinds(ops, facts)
+    keys = own | theirs
+    objects = objects[~objects["key"].map(lambda key: key.startswith(below)).astype(bool)]
     named = [(key, key.removeprefix(prefix)) for key in objects["key"]]
     # The form in which a row names an object; empty when none does.
     forms = objects["key"].map(
         {
-            key: next((name for name, form in _FORMS.items() if form(key, bare) in keys), "")
+            key: next((name for name, said in _forms(key, bare).items() if said in keys), "")
             for key, bare in named
         }
     )
     nameless = objects[forms == ""]
-    there = {form(key, bare) for key, bare in named for form in _FORMS.values()}
+    there = {said for key, bare in named for said in _forms(key, bare).values()}
     rows, bare = Rows(keys, prefix), nameless["key"].str.removeprefix(prefix)
     patterns = facts.get("derived")
     of_pattern = bare.map(lambda key: rows.fits(key, patterns or ())).astype(bool)
@@ -141,27 +146,35 @@ def scan(ops: Connection, kind: str) -> Scan:
         prefix,
         facts["table"],
         objects,
-        len(keys),
+        len(own),
         frame(orphans.sort_values("key").to_dict("records"), ORPHANS),
         written.total(),
         max(written, key=written.__getitem__, default=""),
         int(of_pattern.sum()),
         tuple(nameless["key"][related]),
         tuple(pattern for pattern, _ in likely.most_common(3)),
-        tuple(sorted(keys - there)),
+        tuple(sorted(own - there)),
     )
 
 
-def _other_prefixes(ops: Connection, bucket: str, prefix: str) -> tuple[str, ...]:
-    """Prefixes below this one that the target gives to other kinds: their objects are theirs."""
-    kinds = ops.target["orphans"].values()
-    each = {of["prefix"] for of in kinds if of["bucket"] == bucket}
-    return tuple(other for other in each if other != prefix and other.startswith(prefix))
+def _of_other_kinds(ops: Connection, facts: Facts) -> tuple[tuple[str, ...], set[str]]:
+    """What the target gives to other kinds: prefixes below this one, whose objects are theirs; and
+    keys below this one that their tables name, whose prefix is the same, or one above it.
+    """
+    prefix, below, named = facts["prefix"], list[str](), set[str]()
+    for of in ops.target["orphans"].values():
+        if of is facts or of["bucket"] != facts["bucket"]:
+            continue
+        if prefix.startswith(of["prefix"]):
+            named |= {of["prefix"] + key for key in _table_keys(ops, of)}
+        elif of["prefix"].startswith(prefix):
+            below.append(of["prefix"])
+    return tuple(below), {key.removeprefix(prefix) for key in named if key.startswith(prefix)}
 
 
 def _table_keys(ops: Connection, facts: Facts) -> set[str]:
     column, table = quoted(facts["column"]), quoted(facts["table"])
-    statement = f"SELECT {column} AS key FROM {table} WHERE {column} IS NOT NULL"
+    statement = f"SELECT {column}::text AS key FROM {table} WHERE {column} IS NOT NULL"
     found = sql.ask(ops, statement, limit=_ROW_LIMIT)
     if len(found) >= _ROW_LIMIT:
         raise OpsError(

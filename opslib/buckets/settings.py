@@ -9,7 +9,6 @@ from typing import Any
 import jmespath
 
 from opslib.core import (
-    ABSENT,
     Action,
     Aws,
     Connection,
@@ -17,7 +16,6 @@ from opslib.core import (
     Finding,
     Findings,
     Json,
-    NotFound,
     Planned,
     Question,
     Read,
@@ -63,8 +61,8 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
 def is_shut(ops: Connection, bucket: str) -> bool:
     """Whether public access to it is blocked, in all four ways (S3 GetPublicAccessBlock)."""
     path = "PublicAccessBlockConfiguration"
-    told = look(ops, Read("s3", "get_public_access_block", path, Bucket=bucket))
-    return told != ABSENT and all(told.get(part) for part in _BLOCK)
+    told = look(ops, Read("s3", "get_public_access_block", path, Bucket=bucket), {})
+    return all(told.get(part) for part in _BLOCK)
 
 
 def missing(ops: Connection, name: str) -> Finding:
@@ -132,14 +130,11 @@ class Setting:
 def _look(ops: Connection, facts: Facts) -> dict[Setting, Any]:
     """What each setting that the target's file describes is now; None where it was never set."""
 
-    def look(setting: Setting) -> Any:
-        try:
-            answered = ops.call("s3", f"get_{setting.what}", Bucket=setting.bucket)
-        except NotFound:  # the bucket is there: it is this setting that is not
-            return None
-        return jmespath.search(setting.path, answered)
+    def now(setting: Setting) -> Any:
+        asked = Read("s3", f"get_{setting.what}", setting.path, Bucket=setting.bucket)
+        return look(ops, asked, None)  # the bucket is there: it is this setting that is not
 
-    return ops.each(look, described(facts))
+    return ops.each(now, described(facts))
 
 
 def described(facts: Facts) -> Iterator[Setting]:

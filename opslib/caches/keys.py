@@ -20,7 +20,6 @@ from opslib.core import (
     few,
     frame,
     number,
-    require_known,
 )
 from opslib.core.actions.stores.caches import is_stored, read_stored
 from opslib.core.connections import caches
@@ -52,9 +51,7 @@ _LOOKED_AT, _LARGE, _ENDLESS = 20_000, 5e6, 100
 
 def described(ops: Connection, keys: str) -> Json:
     """A kind of keys of the target's file. Raises UsageError with the nearest names."""
-    known = ops.target["cache"].get("keys", {})
-    require_known("keys", keys, known, f" of cache.keys of {ops.target.name}")
-    found: Json = known[keys]
+    found: Json = ops.target["cache"]["keys"][keys]
     return found
 
 

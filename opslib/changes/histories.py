@@ -79,8 +79,8 @@ def read(ops: Connection, record: str) -> Change:
     if of:
         change.notes.append(f"{asked.id} is a part of the change {first.id}.")
     change.take(first, said)
-    later = records.list_records(target=ops.target.name, since=first.started)
-    for other, more in ((each, details(each)) for each in reversed(later)):
+    every = records.list_records(target=ops.target.name)  # a clock may have been set back since
+    for other, more in ((each, details(each)) for each in reversed(every)):
         of_it = more.get("plan") or {}
         if of_it.get("resumes") == first.id:
             change.take(other, records.sealed(other))

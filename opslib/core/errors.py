@@ -20,10 +20,16 @@ from typing import Any
 
 
 class OpsError(Exception):
-    """Something an operator has to know; its message says what, where and the next step."""
+    """Something an operator has to know; its message says what, where and the next step.
 
-    done: Any = None  # what was answered for the part that went well, when only the rest failed
+    `done`: what was answered for the part that went well, when only the rest failed.
+    """
+
     trace = ""  # the way to it, where nobody foresaw it
+
+    def __init__(self, said: object = "", done: Any = None) -> None:
+        super().__init__(said)
+        self.done = done
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows, so what a record has, too: its sentence."""

@@ -27,7 +27,7 @@ from opslib.core import (
     result,
 )
 from opslib.core.plans import maintenance
-from opslib.core.reads import balancers
+from opslib.core.reads import networks
 
 SECTION, LEFT_ON = "maintenance_mode", "maintenance-mode-left-on"
 ON, OFF = "on", "off"
@@ -77,7 +77,7 @@ def _asked(ops: Connection, path: str, on: bool) -> Finding:
 
 def _listeners(ops: Connection) -> Listeners:
     """Those of the load balancer that send requests to the system, not only elsewhere."""
-    every = balancers.rules(ops, ops.target[SECTION]["load_balancer"])
+    every = networks.listener_rules(ops, ops.target[SECTION]["load_balancer"])
     return {arn: rules for arn, rules in every.items() if any(map(_forwards, rules))}
 
 

@@ -216,7 +216,7 @@ def _replace(bucket: str, key: str, head: Json, path: Path, name: str) -> Step:
     }
     return Step(
         f"Replace {key} by a smaller one",
-        Aws("s3", "put_object", **place, Body=file(path), **kept),
+        Aws("s3", "put_object", **place, IfMatch=head["ETag"], Body=file(path), **kept),
         head["ContentLength"],
         path.stat().st_size,
         undo=[Aws("s3", "delete_object", **place, VersionId=result(f"{name}.VersionId"))],

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from opslib import jobs
-from opslib.core import Connection, Json, OpsError, Sign, batched, dtypes
+from opslib.core import Connection, Json, OpsError, Sign, dtypes
 from opslib.core.reads.stores.queues import Queue, depths
 from opslib.queues.proofs import Proofs
 from opslib.queues.reasons import attributes_of, find_field, find_reason, unwrapped
@@ -65,7 +65,7 @@ class Dead(Queue):
         seen: dict[str, Json] = {}
         while len(seen) < depth and quiet < _QUIET_ROUNDS:
             known = len(seen)
-            seen |= {message["MessageId"]: message for message in self._received(0)}
+            seen |= self.receive(0)
             quiet = 0 if len(seen) > known else quiet + 1
         return list(seen.values())
 
@@ -76,21 +76,13 @@ class Dead(Queue):
         """
         taken: dict[str, Json] = {}
         try:
-            while batch := {each["MessageId"]: each for each in self._received(_HIDDEN_SECONDS)}:
+            while batch := self.receive(_HIDDEN_SECONDS):
                 known = len(taken)
                 taken |= batch
                 if len(taken) == known:
                     break
         finally:
-            for part in batched([*taken.values()], 10):
-                entries = [
-                    {"Id": str(i), "ReceiptHandle": each["ReceiptHandle"], "VisibilityTimeout": 0}
-                    for i, each in enumerate(part)
-                ]
-                try:
-                    self.call("change_message_visibility_batch", Entries=entries)
-                except OpsError as exc:  # what is no longer hidden need not be given back
-                    print(f"Not all letters were given back: {exc}", flush=True)
+            self.give_back(taken.values())
         kept = [
             {
                 "id": message["MessageId"],
@@ -138,17 +130,6 @@ class Dead(Queue):
                 error = error or "The message is not JSON, as every other of this queue is"
             sign = proofs.judge(error, body)
             found.append(Why(sign, error, str(find_field(body, item) or "")))
-        return found
-
-    def _received(self, hidden_seconds: int) -> list[Json]:
-        found: list[Json] = self.call(
-            "receive_message",
-            MaxNumberOfMessages=10,
-            VisibilityTimeout=hidden_seconds,
-            WaitTimeSeconds=1,
-            MessageSystemAttributeNames=["All"],
-            MessageAttributeNames=["All"],
-        ).get("Messages", [])
         return found
 
     def _of(self, section: str) -> Json:

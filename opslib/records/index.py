@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -167,11 +167,6 @@ def rows(since: str = "", begins: str = "", most: int | None = None, **where: An
     order = (columns.started.desc(), columns.seq.desc().nulls_first(), columns.id.desc())
     asked = sa.select(database.records).where(*later).order_by(*order)
     return database.found(asked.limit(most))[::-1]
-
-
-def rows_of(ids: Collection[str]) -> list[Row]:
-    """Those of these ids that are there."""
-    return database.found(sa.select(database.records).where(database.records.c.id.in_(ids)))
 
 
 def is_sealed(id: str) -> bool:

@@ -58,10 +58,12 @@ def _close(row: Row) -> None:
         index.seal(row | verdict | {"ended": moment(), "page": ""})
         return
     draft = sealing.Draft(notebook, dict(notebook["metadata"]["opslib"]) | {"id": row["id"]})
-    before = row["hash"] or (_page_is_sealed(draft.path) and not draft.journal.exists())
+    open_still = draft.journal.exists() or draft.ledger.exists()  # gone when its run is sealed
+    before = row["hash"] or (_page_is_sealed(draft.path) and not open_still)
     if draft.facts.get("ended"):  # it was killed between the last save and the seal
-        sealing.seal(draft, notebook)
+        # told first: whoever is killed here leaves it to be told once more
         index.enter("again" if before else "late", row["id"], said=draft.facts["ended"])
+        sealing.seal(draft, notebook)
         return
     told = cells.latest(journal(draft.journal))
     reached = f"in cell {_reached(notebook)}"
@@ -76,9 +78,9 @@ def _close(row: Row) -> None:
         if event.get("event") == "ended":
             draft.facts |= {name: event[name] for name in ("outcome", "verdict", "ended")}
             draft.facts["incomplete"] = "Its end could not be written: what it printed may lack."
-    sealing.keep(draft)
     if before:
         index.enter("again", row["id"], said=draft.facts["ended"])
+    sealing.keep(draft)
 
 
 def _page_is_sealed(path: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from opslib.core import OpsError, journal, removal
 from opslib.records import facts, files
 from opslib.records.interruptions import kernel_folders, mark_of
-from opslib.runs.pipes import Heard
+from opslib.runs.pipes import Pipe
 
 _LAST_WORDS = 4_000  # bytes
 _MESSAGES = 20  # on their way from a kernel
@@ -104,13 +104,13 @@ class Kernel:
         removal.remove(self._folder, self._mark)
 
 
-class LastWords(Heard):
+class LastWords(Pipe):
     """What a process itself writes on its stdout and stderr, where nobody else captures it: the
     end of it is kept, nothing reaches the console.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("opslib-words")
         self._end = b""
 
     def _follow(self) -> None:

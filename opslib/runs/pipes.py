@@ -15,12 +15,12 @@ from opslib.core import redaction
 from opslib.records.outcomes import Event, parsed, write_down
 
 
-class Heard:
-    """A pipe that a process inherits; what comes is followed in a thread."""
+class Pipe:
+    """A pipe of which a process inherits an end, and a thread of ours reads the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self._read, self.write_end = os.pipe()
-        self._thread = threading.Thread(target=self._follow, name="opslib-pipe", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name=name, daemon=True)
 
     def start(self) -> None:
         """Call when the process has its end: ours of it is closed."""
@@ -37,20 +37,20 @@ class Heard:
         raise NotImplementedError
 
 
-class JournalPipe(Heard):
+class JournalPipe(Pipe):
     """A pipe that the kernel inherits.
 
     Secrets in it are registered for masking and go no further.
     """
 
     def __init__(self, file: Path, tell: Callable[[str], None]) -> None:
+        super().__init__("opslib-journal")
         self.told: list[Event] = []
         self._file, self._tell = file, tell
         self._rest = b""
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._ended = False
-        super().__init__()
         os.set_blocking(self._read, False)
 
     def _follow(self) -> None:

@@ -21,7 +21,6 @@ from opslib.core import (
     domains,
     frame,
     quoted,
-    require_known,
 )
 
 DOCUMENTS = {"index": "str", "id": "str", "why": "str"}
@@ -36,9 +35,7 @@ _PAGE = 5_000
 
 def described(ops: Connection, index: str) -> Json:
     """An index of the target's file by its key. Raises UsageError that offers the nearest."""
-    known = ops.target["search"].get("indices", {})
-    require_known("index", index, known, f" of {ops.target.name}")
-    facts: Json = known[index]
+    facts: Json = ops.target["search"]["indices"][index]
     return facts
 
 

@@ -25,7 +25,7 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.signs import signs
-from opslib.core.reads import balancers
+from opslib.core.reads import networks
 from opslib.services import measures
 from opslib.services.reading import Service, each_service
 
@@ -64,7 +64,7 @@ def _instead(ops: Connection, name: str) -> Finding:
 
     asked = Question(f"rules of {name}", "none answers with an error", "elbv2 DescribeRules")
     told = []
-    for rule in jmespath.search(_RULES, [*balancers.rules(ops, name).values()]):
+    for rule in jmespath.search(_RULES, [*networks.listener_rules(ops, name).values()]):
         every = "maintenance_mode" in ops.target.facts and "/*" in rule["of"]
         if str(rule["status"]) >= "500" and not every:
             told.append(f"rule {rule['at']}: {rule['status']} for {', '.join(rule['of'])}")

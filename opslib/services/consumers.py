@@ -88,7 +88,7 @@ def steps_anew(ops: Connection, services: Sequence[str]) -> list[Step]:
     for key in services:
         service = Service(ops, key)
         service.require_ecs("begin that there")
-        do = Anew(str(service.facts["cluster"]), str(service.facts["name"]))
+        do = Anew(str(service.facts["cluster"]), service.name)
         title = f"Start the tasks of {key} anew, and wait until none of before is left"
         steps.append(Step(title, do, "tasks of before", "tasks that read what is there now", []))
     return steps

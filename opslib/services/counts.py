@@ -157,8 +157,7 @@ def _moved(service: Service, was: tuple[int, int], wanted: tuple[int, int]) -> I
         given = {"MinCapacity": bounds[0], "MaxCapacity": bounds[1]}
         return Aws(SCALING, "register_scalable_target", **at, **given)
 
-    name = service.facts["name"]
-    title = f"Bounds of {name}: {was[0]} to {was[1]} become {wanted[0]} to {wanted[1]}"
+    title = f"Bounds of {service.name}: {was[0]} to {was[1]} become {wanted[0]} to {wanted[1]}"
     read = bounds_of(service, ".[MinCapacity, MaxCapacity]")
     yield Step(title, put(wanted), [*was], [*wanted], [put(was)], read)
 

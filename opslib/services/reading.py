@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from opslib.core import (
     Connection,
@@ -22,6 +21,7 @@ from opslib.core import (
     frame,
     services,
 )
+from opslib.core.reads.described import Described
 
 T = TypeVar("T")
 SERVICE = Kind(**beside(__file__, "ecs")["kind"])
@@ -37,26 +37,19 @@ REVISIONS = dtypes("""
 """)
 
 
-@dataclass(frozen=True)
-class Service:
-    """An ECS service of the target. `key`: what the target's file calls it."""
+class Service(Described):
+    """An ECS service of the target."""
 
-    ops: Connection
-    key: str
-
-    @property
-    def facts(self) -> Any:
-        """What the target's file says of it."""
-        return self.ops.target["services"][self.key]
+    section = "services"
 
     @property
     def thing(self) -> Thing:
-        return Thing(SERVICE, str(self.facts["name"]), {"cluster": str(self.facts["cluster"])})
+        return Thing(SERVICE, self.name, {"cluster": str(self.facts["cluster"])})
 
     @property
     def dimensions(self) -> Json:
         """What names it in CloudWatch."""
-        return {"ClusterName": self.facts["cluster"], "ServiceName": self.facts["name"]}
+        return {"ClusterName": self.facts["cluster"], "ServiceName": self.name}
 
     def require_ecs(self, instead: str) -> None:
         """Raises Refused: something else than ECS deploys it."""
@@ -87,7 +80,7 @@ class Service:
 
         ECS DescribeTasks, with tasks of none of its services left out.
         """
-        return services.tasks(self.ops, self.facts["cluster"], self.facts["name"], *statuses)
+        return services.tasks(self.ops, self.facts["cluster"], self.name, *statuses)
 
     @property
     def target_groups(self) -> list[str]:
@@ -109,7 +102,7 @@ class Service:
 
         ECS ListServiceDeployments, DescribeServiceRevisions.
         """
-        where = {"cluster": self.facts["cluster"], "service": self.facts["name"]}
+        where = {"cluster": self.facts["cluster"], "service": self.name}
         found = self.ops.pages(
             "ecs", "list_service_deployments", "serviceDeployments", limit=15, **where
         )

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from opslib.core import Connection, Json, Kind, Thing, beside
+from opslib.core import Json, Kind, Thing, beside
+from opslib.core.reads.described import Described
 
 TABLE = Kind(**beside(__file__, "dynamodb")["kind"])
 ON_DEMAND = "PAY_PER_REQUEST"
 
 
-@dataclass(frozen=True)
-class Table:
-    """A DynamoDB table of the target. `key`: what the target's file calls it."""
+class Table(Described):
+    """A DynamoDB table of the target."""
 
-    ops: Connection
-    key: str
-
-    @property
-    def facts(self) -> Any:
-        """What the target's file says of it."""
-        return self.ops.target["tables"][self.key]
-
-    @property
-    def name(self) -> str:
-        return str(self.facts["name"])
+    section = "tables"
 
     @property
     def thing(self) -> Thing:

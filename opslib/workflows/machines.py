@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 from opslib.core import (
-    Connection,
     Frame,
     Json,
     NotFound,
@@ -18,6 +17,7 @@ from opslib.core import (
     quoted,
     sql,
 )
+from opslib.core.reads.described import Described
 
 EXECUTIONS = dtypes("""
     execution str
@@ -33,17 +33,19 @@ RUNNING, DONE = ("RUNNING", "PENDING_REDRIVE"), "SUCCEEDED"
 MOST, _LOOKED_INTO = 5_000, 60  # executions listed, and asked one by one for their input
 
 
-class Machine:
-    """By its key in the target's file. Raises NotFound."""
+class Machine(Described):
+    """A state machine of the target."""
 
-    def __init__(self, ops: Connection, workflow: str) -> None:
-        self.ops, self.key, self.facts = ops, workflow, ops.target["workflows"][workflow]
-        self.name = str(self.facts["name"])
-        every = ops.pages("stepfunctions", "list_state_machines", "stateMachines[]")
+    section = "workflows"
+
+    @cached_property
+    def arn(self) -> str:
+        """Raises NotFound."""
+        every = self.ops.pages("stepfunctions", "list_state_machines", "stateMachines[]")
         arns = [each["stateMachineArn"] for each in every if each["name"] == self.name]
         if not arns:
-            raise NotFound(f"State machine '{self.name}' not found in {ops.where}.")
-        self.arn = str(arns[0])
+            raise NotFound(f"State machine '{self.name}' not found in {self.ops.where}.")
+        return str(arns[0])
 
     def call(self, operation: str, **parameters: Any) -> Json:
         return self.ops.call("stepfunctions", operation, **parameters)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from opslib import NotAllowed, OpsError, Refused, UsageError, apply
+from opslib import NotAllowed, OpsError, Refused, UsageError, apply, changes
 from opslib.buckets import copies
 from opslib.core.actions.stores import objects as actions
 from opslib.core.connections.connection import Connection
 from opslib.core.reads.stores.objects import list_versions
+from opslib.records import reading
 from tests.conftest import PracticeLab
 from tests.states import differences
 from tests.undoing import confirmed, objects_taken_out
@@ -102,6 +103,22 @@ def test_another_accounts_bucket_is_denied_unless_it_is_described(
     assert (found.status, found.cause) == ("unknown", "access-denied")
     with pytest.raises(NotAllowed):
         copies.plan_copies(ops, "images")
+
+
+def test_undo_without_versions_leaves_what_was_written_over_the_copy_since(
+    ops: Connection, s3: Any
+) -> None:
+    s3.put_bucket_versioning(Bucket=TO, VersioningConfiguration={"Status": "Suspended"})
+    put(s3, b"one")
+    put(s3, b"two", key="images/abc/2.jpg")
+    assert copied(ops).worst == "ok"
+    put(s3, b"somebody's", TO)
+    undo = changes.plan_undo(ops, reading.list_records()[0].id)
+    with pytest.raises(OpsError, match=rf"1 of the items failed .*{KEY}: PreconditionFailed"):
+        apply(ops, undo, "now", confirmed(TARGET))
+    kept = {each["Key"] for each in s3.list_objects_v2(Bucket=TO)["Contents"]}
+    assert (KEY in kept, "images/abc/2.jpg" in kept) == (True, False)
+    s3.put_bucket_versioning(Bucket=TO, VersioningConfiguration={"Status": "Enabled"})
 
 
 def test_without_versions_nothing_is_written_over(ops: Connection, s3: Any) -> None:

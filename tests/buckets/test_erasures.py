@@ -201,6 +201,26 @@ def test_a_key_is_no_prefix_and_an_empty_column_says_no_place(
         erasures.plan_erasure(ops, "document", "x'; DROP TABLE documents")
 
 
+@pytest.mark.parametrize("at", ["by-type/{content_type}", "{tenant_id}/documents/", "all/"])
+def test_a_place_that_other_rows_have_too_is_not_erased_with_one(
+    ops: Connection, document: Any, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """As where uploads of the same content are one object."""
+    places = [{"bucket": "documents", "at": at}]
+    monkeypatch.setitem(ops.target["erasure"]["document"], "objects", places)
+    with pytest.raises(Refused, match=r"of documents .* is of other rows, too, .* Nothing was"):
+        erasures.plan_erasure(ops, "document", ID)
+
+
+def test_the_folder_that_a_console_made_hides_nothing_below_it(
+    ops: Connection, document: Any
+) -> None:
+    document.put_object(Bucket=NAME, Key=BELOW, Body=b"")
+    [place] = belongings.find(ops, "document", ID).places
+    assert [each.key for each in place.versions] == [BELOW, f"{BELOW}a.pdf"]
+    assert left(ops) == 2
+
+
 def test_copies_that_stay_are_said(
     ops: Connection, lab: PracticeLab, document: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,6 +194,32 @@ def test_only_the_named_prefix_is_listed(ops: Connection) -> None:
         remove(ops, "exports/all.zip")
 
 
+def test_what_the_table_of_another_kind_names_is_no_orphan_of_this_one(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tables, or two columns, may name objects under one prefix, or below it."""
+    put(ops, "books/zz/a.jpg", "books/zz/b.jpg")
+    named = {"bucket": "images", "table": "book_images", "column": "s3_key"}
+    same, above = {**named, "prefix": "books/"}, {**named, "prefix": ""}
+    keys, kinds = scans._table_keys, ops.target["orphans"]
+    rows = {"same": {"zz/a.jpg"}, "above": {"books/zz/b.jpg"}}
+
+    def told(ops: Connection, facts: Any) -> set[str]:
+        found = [rows[name] for name in rows if kinds.get(name) is facts]
+        return found[0] if found else keys(ops, facts)
+
+    monkeypatch.setattr(scans, "_table_keys", told)
+    try:
+        assert [*scans.scan(ops, "images").orphans["key"]] == ["books/zz/a.jpg", "books/zz/b.jpg"]
+        monkeypatch.setitem(kinds, "same", same)
+        assert [*scans.scan(ops, "images").orphans["key"]] == ["books/zz/b.jpg"]
+        monkeypatch.setitem(kinds, "above", above)
+        assert scans.scan(ops, "images").orphans.empty
+        assert not scans.scan(ops, "images").lost
+    finally:
+        remove(ops, "books/zz/a.jpg", "books/zz/b.jpg")
+
+
 def test_a_thousand_keys_a_step(
     ops: Connection, lab: PracticeLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from opslib import OpsError, UsageError, apply, changes
 from opslib.buckets import moments, restores
 from opslib.core.actions.stores import objects as actions
 from opslib.core.connections.connection import Connection
+from opslib.core.errors import Lost
 from opslib.core.reads.stores.objects import Version, list_versions
 from opslib.records import reading
 from tests import canned, notebooks
@@ -216,8 +217,9 @@ def test_a_copy_keeps_metadata_tags_and_class_also_in_parts(
     assert bodies(s3) == {"over": "another"}
 
 
+@pytest.mark.parametrize("error", [OpsError, Lost])
 def test_what_was_brought_back_before_a_key_failed_is_told_and_undone(
-    ops: Connection, s3: Any, monkeypatch: pytest.MonkeyPatch
+    ops: Connection, s3: Any, monkeypatch: pytest.MonkeyPatch, error: type[OpsError]
 ) -> None:
     for key in ("a", "b"):
         put(s3, key, "of then")
@@ -229,7 +231,7 @@ def test_what_was_brought_back_before_a_key_failed_is_told_and_undone(
 
     def broken(ops: Connection, bucket: str, each: dict[str, Any]) -> Any:
         if each["Key"].endswith("b"):
-            raise OpsError("s3 copy_object of 'practice/b' failed: InternalError")
+            raise error("s3 copy_object of 'practice/b' failed: InternalError")
         return copy(ops, bucket, each)
 
     monkeypatch.setattr(actions, "_copy", broken)

@@ -109,6 +109,11 @@ def test_a_loose_pattern_of_the_target_lets_no_slash_or_wildcard_in(
     )
     with pytest.raises(UsageError, match=r"names \{x\}, and no table"):
         erasures.plan_erasure(ops, "user", ID)
+    monkeypatch.setitem(
+        ops.target["erasure"]["user"], "items", [{"table": "captions", "key": "USER#"}]
+    )
+    with pytest.raises(UsageError, match=r"names USER#, and no table .*\{id\} .* has to be in it"):
+        erasures.plan_erasure(ops, "user", ID)
 
 
 def test_who_has_a_name_that_begins_so_keeps_all(ops: Connection, user: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from opslib import OpsError, Refused, UsageError, apply, changes, connect
 from opslib.core import redaction
@@ -18,7 +19,8 @@ from opslib.core.connections.connection import Connection
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.functions.versions import list_versions, plan_rollback
-from opslib.records import reading
+from opslib.records import files, index, reading
+from opslib.records.chain import database
 from opslib.users import users
 from opslib.users.passwords import plan_password
 from tests import notebooks
@@ -187,6 +189,16 @@ def test_nothing_is_taken_back_or_gone_on_with_by_a_record_that_was_altered(
     for plan in (changes.plan_undo, changes.plan_resume):
         with pytest.raises(Refused, match=f"Record {path.stem} was altered, so nothing is done"):
             plan(ops, path.stem)
+    [was] = index.rows(id=path.stem)
+    forged = was | {"sha256": files.sha256(path)}
+    forged["hash"] = index.row_hash(forged)  # it fits its file, and is not what was chained
+    of_it = sa.update(database.records).filter_by(id=path.stem)
+    with database.transaction() as connection:
+        connection.execute(of_it.values(forged))
+    with pytest.raises(Refused, match="was altered, so nothing is done"):
+        changes.plan_undo(ops, path.stem)
+    with database.transaction() as connection:
+        connection.execute(of_it.values(was))
     assert lab.state() == changed
     path.write_text(whole)
     apply(ops, changes.plan_undo(ops, path.stem), "now")

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.exceptions import SSLError
 
 from opslib import NotFound, OpsError, Unfinished, apply
 from opslib.core.actions.actions import Aws, Read
@@ -21,6 +22,7 @@ from opslib.core.plans import performing
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Planned, Step
 from opslib.records import reading
+from tests import canned
 
 TARGET = "lab/bluemoxon-staging"
 BUCKET = "bluemoxon-staging-images"
@@ -154,6 +156,24 @@ def test_a_call_that_was_lost_before_it_was_done_is_unknown(ops: Connection) -> 
     assert tag(ops) is None
     [step] = reading.details(reading.list_records()[0])["steps"]
     assert step["state"] == "unknown"
+
+
+def test_a_connection_that_breaks_in_its_encryption_may_have_done_it() -> None:
+    """TLS may break after all was sent: sent again, the change would be made twice."""
+    asked = canned.connection(broken := Broken())
+    with pytest.raises(Lost, match=r"answer was lost .*SSL validation failed"):
+        asked.change("s3", "put_bucket_tagging", Bucket=BUCKET, Tagging={"TagSet": []})
+    assert broken.count == 1
+
+
+class Broken:
+    """An AWS of which nothing is heard but that TLS broke."""
+
+    count = 0
+
+    def __call__(self, service: str, operation: str) -> tuple[int, bytes]:
+        self.count += 1
+        raise SSLError(endpoint_url="https://s3", error="bad record mac")
 
 
 def test_what_was_turned_away_is_asked_again_and_is_known_not_to_be_done(ops: Connection) -> None:

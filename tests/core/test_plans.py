@@ -138,7 +138,15 @@ def test_an_approval_cannot_be_given_a_later_time(ops: Connection) -> None:
             apply(ops, plan, forged)
 
 
-@pytest.mark.parametrize("approved", ["yes", "true", "0123456789ab", "NOW", "abc.operator.now"])
+@pytest.mark.parametrize(
+    "approved",
+    [
+        *("yes", "true", "0123456789ab", "NOW", "abc.operator.now"),
+        "0123456789ab.operator.20261340T250000Z",
+        "0123456789ab.operator.20260230T000000Z",
+        "0123456789ab.operator.２０２６１１２８T091715Z",
+    ],
+)
 def test_an_approval_that_names_no_plan_is_refused(ops: Connection, approved: str) -> None:
     with pytest.raises(Refused, match="is not the name of a plan"):
         apply(ops, versions.plan_rollback(ops, "api"), approved)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from opslib import NotFound, OpsError, Refused, apply, changes
+from opslib import NotAllowed, NotFound, OpsError, Refused, apply, changes
 from opslib.core.actions import logins
 from opslib.core.actions import passwords as generated
 from opslib.core.connections import addresses
@@ -104,6 +104,25 @@ def test_without_a_login_the_old_password_is_set_again_and_the_secret_says_it_st
     failed = reading.list_records(target=TARGET, outcome="failed")[0]
     apply(ops, changes.plan_undo(ops, failed.id), "now")
     assert lab.state(KEY) == clean
+
+
+def test_a_password_that_the_database_does_not_take_is_not_set_and_the_old_one_stays(
+    ops: Connection, kept: str, lab: PracticeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where RDS restricts who may set passwords: nothing was done, so nothing is in doubt."""
+    plan = passwords.plan_password(ops)
+
+    def turned_away(*_: Any) -> None:
+        raise NotAllowed("must be a member of rds_password to alter passwords.")
+
+    with lab.denied("rds:ModifyDBCluster", KEY), monkeypatch.context() as patch:
+        patch.setattr(logins, "_alter", turned_away)
+        with pytest.raises(NotAllowed, match=r"Step 2 of 3 .* failed: "):
+            apply(ops, plan, "now")
+    assert (taken(ops, kept), value(ops)) == (True, kept)
+    failed = reading.list_records(target=TARGET, outcome="failed")[0]
+    assert [step["state"] for step in reading.details(failed)["steps"]] == ["applied", "failed"]
+    apply(ops, changes.plan_undo(ops, failed.id), "now")
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ import pytest
 
 from opslib import apply
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotFound, Refused
+from opslib.core.errors import NotFound, OpsError, Refused
 from opslib.jobs import images, jobs
 
 TARGET = "lab/bluemoxon-staging"
@@ -95,6 +95,20 @@ def test_images_are_made_smaller_the_job_completes_and_undo_brings_the_originals
     assert [head["ETag"] for head in undone.values()] == [
         head["ETag"] for head in originals.values()
     ]
+
+
+def test_an_image_that_somebody_uploads_after_it_was_shown_is_not_replaced(
+    oversized: Connection,
+) -> None:
+    step = images.plan_resize(oversized, "analysis", [item(oversized)]).steps[0]
+    at = {"Bucket": bucket(oversized), "Key": step.do["parameters"]["Key"]}
+    newer = oversized.call("s3", "put_object", **at, Body=b"another picture")
+    try:
+        with pytest.raises(OpsError, match="PreconditionFailed"):
+            step.do.perform(oversized)
+        assert oversized.call("s3", "head_object", **at)["ETag"] == newer["ETag"]
+    finally:
+        oversized.call("s3", "delete_object", **at, VersionId=newer["VersionId"])
 
 
 def test_without_versions_nothing_is_replaced(oversized: Connection) -> None:

@@ -8,11 +8,13 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from opslib import OpsError, apply
+from opslib.core.actions.exact import Discard
 from opslib.core.checks import signs
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused, UsageError
@@ -167,6 +169,29 @@ def test_messages_that_somebody_took_since_are_told(backlog: Connection) -> None
     assert dead_letters(backlog) == {"visible": 0, "in_flight": 0, "delayed": 0}
 
 
+@pytest.mark.parametrize("fails", ["delete_message_batch", "change_message_visibility_batch"])
+def test_what_a_purge_destroyed_before_a_call_failed_is_told(fails: str) -> None:
+    """Ten letters a call; what cannot be given back comes back by itself."""
+    waiting = [f"{at:02}" for at in range(25)] + ["another's"]
+
+    def call(service: str, operation: str, /, **given: Any) -> Any:
+        if operation == fails and (fails.startswith("change") or len(waiting) < 10):
+            raise OpsError("MessageNotInflight")
+        if operation == "receive_message":
+            taken, waiting[:] = waiting[:10], waiting[10:]
+            return {"Messages": [{"MessageId": id, "ReceiptHandle": id} for id in taken]}
+        return {"QueueUrl": "url"}
+
+    ops: Any = SimpleNamespace(call=call)
+    purge = Discard("url", [f"{at:02}" for at in range(25)])
+    if fails.startswith("change"):
+        assert purge.perform(ops) == {"deleted": 25, "given_back": 1}
+    else:
+        with pytest.raises(OpsError, match="10 of 25 messages were deleted; 15 were not") as raised:
+            purge.perform(ops)
+        assert raised.value.done == {"deleted": 10, "given_back": 0}
+
+
 def delete(ops: Connection, message: str) -> None:
     for _ in range(10):
         for found in ops.call(
@@ -179,7 +204,7 @@ def delete(ops: Connection, message: str) -> None:
                 return
 
 
-def coming_round(many: int) -> Callable[..., list[Any]]:
+def coming_round(many: int) -> Callable[..., dict[str, Any]]:
     """A queue that hands out so many letters in turn, for ever: none stays hidden for long."""
     sent = {"SentTimestamp": "1700000000000"}
     letters = [
@@ -187,15 +212,15 @@ def coming_round(many: int) -> Callable[..., list[Any]]:
         for at in range(many)
     ]
     turns = itertools.cycle(letters)
-    return lambda *_: list(itertools.islice(turns, 10))
+    return lambda *_: {each["MessageId"]: each for each in itertools.islice(turns, 10)}
 
 
 def test_letters_that_come_round_again_while_they_are_read_end_the_reading(
     backlog: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(letters.Dead, "_received", staticmethod(coming_round(24)))
+    monkeypatch.setattr(letters.Dead, "receive", staticmethod(coming_round(24)))
     assert len(letters.Dead(backlog, "analysis").every()) == 24
-    monkeypatch.setattr(letters.Dead, "_received", staticmethod(coming_round(90)))
+    monkeypatch.setattr(letters.Dead, "receive", staticmethod(coming_round(90)))
     with pytest.raises(Refused, match="24 messages were counted, 90 read"):
         moves.plan_purge(backlog, "analysis")
 

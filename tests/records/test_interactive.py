@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from opslib import OpsError, Refused, apply, changes, connect
 from opslib.buckets import settings
-from opslib.records import reading, verification
+from opslib.records import index, reading, verification
+from opslib.records.chain import database
 from tests.conftest import PracticeLab
 from tests.notebooks import run
 
@@ -46,6 +48,24 @@ def test_a_change_that_cannot_be_recorded_is_not_made(
     with pytest.raises(OpsError, match="Records cannot be written"):
         run("functions/rollback", approved="now", watch_seconds=0)
     assert lab.state() == before
+
+
+def test_a_change_that_was_killed_while_it_was_sealed_is_no_false_alarm(
+    lab: PracticeLab, records_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    ops = connect("lab/bluemoxon-staging")
+    with lab.broken("bucket-missing"), monkeypatch.context() as patched:
+        patched.setattr(index, "_move_head", killed)  # its page is written, its row is not sealed
+        with pytest.raises(KeyboardInterrupt):
+            apply(ops, settings.plan_create(ops, "images"), "now")
+    with database.transaction() as connection:
+        connection.execute(sa.update(database.records).values(pid_started="long ago"))
+    assert verification.verify() == []
+    assert reading.list_records()[0].outcome == "changed"
+    assert "its own process was gone" in verification.examine().notes[0]
 
 
 def test_two_changes_on_one_connection_are_two_records_each_of_its_own(

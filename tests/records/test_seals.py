@@ -222,11 +222,19 @@ def test_a_run_killed_between_its_end_and_its_seal_is_sealed_late_and_told(
     def dies(*_: Any) -> bool:
         raise OpsError("gone")
 
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patched:
         patched.setattr(index, "seal", dies)
         with pytest.raises(OpsError, match="could not be sealed: gone"):
             project.run("short", "1")
     assert "Not sealed." in reading.list_records()[0].page.read_text()
+    change(project, "UPDATE records SET pid_started = 'long ago'")
+    with monkeypatch.context() as patched:  # who closes it is killed as well
+        patched.setattr(index, "enter", killed)
+        with pytest.raises(KeyboardInterrupt):
+            verification.verify()
     change(project, "UPDATE records SET pid_started = 'long ago'")
     assert problems() == ""
     assert "its own process was gone" in verification.examine().notes[0]

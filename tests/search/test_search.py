@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from opslib import apply, search
+from opslib import Unfinished, apply, search
 from opslib.changes import plan_undo
 from opslib.core.actions.stores.searches import Put, Take
 from opslib.core.connections import addresses
@@ -192,7 +192,7 @@ def test_a_restore_goes_beside_and_undo_deletes_what_it_made(
         ({"name": "Not A Name"}, UsageError, "small letters"),
         ({"name": "x/../y"}, UsageError, "small letters"),
         ({"snapshot": "of-never"}, UsageError, "No snapshot 'of-never'"),
-        ({"index": "letters"}, UsageError, "Unknown index 'letters'"),
+        ({"index": "letters"}, UsageError, "Unknown search.indices 'letters' in .*dms-dev"),
     ],
 )
 def test_a_restore_that_cannot_be_is_refused_before_anything_happens(
@@ -249,6 +249,29 @@ def test_large_documents_go_in_several_requests(
     monkeypatch.setattr(domains, "ask", ask)
     assert Put("documents", [*made]).perform(ops)["created"] == [*made]
     assert sent == [4, 4, 2]
+
+
+def test_what_was_put_before_a_request_failed_is_told_and_can_be_taken_out(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+
+    def ask(ops: Connection, method: str, path: str, body: Any = None) -> Any:
+        sent.append(len(body))
+        if len(sent) == 2:
+            raise Unfinished("429: the domain is overloaded.")
+        ids = [each["create"]["_id"] for each in body[::2]]
+        return {"items": [{"create": {"_id": id, "status": 201}} for id in ids]}
+
+    made = {str(n): {"text": "x" * 1_500_000} for n in range(5)}
+    monkeypatch.setattr(Put, "_documents", lambda self, ops: made)
+    monkeypatch.setattr(domains, "ask", ask)
+    with pytest.raises(OpsError, match=r"3 documents were not taken.*overloaded") as raised:
+        Put("documents", [*made]).perform(ops)
+    assert raised.value.done == {"created": ["0", "1"], "there": 0, "gone": 0}
+    sent[:] = [0]
+    with pytest.raises(Unfinished):  # nothing was done
+        Put("documents", [*made]).perform(ops)
 
 
 def test_a_write_that_is_blocked_changes_nothing_and_says_why(

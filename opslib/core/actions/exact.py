@@ -13,6 +13,7 @@ from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused, Unfinished
 from opslib.core.reads.stores.objects import digest_of, items_of
+from opslib.core.reads.stores.queues import Queue
 from opslib.core.tables import Json, batched
 from opslib.core.waiting import poll
 
@@ -47,38 +48,36 @@ class Discard(Action, kind="discard"):
         return f"sqs.delete_message_batch(QueueUrl={self['url']}) of {len(self['ids'])} messages"
 
     def perform(self, ops: Connection) -> Any:
-        left, others = set(self["ids"]), dict[str, str]()
+        queue = Queue(ops, self["url"].rpartition("/")[2])
+        left, others = set(self["ids"]), dict[str, Json]()
+        why = "not met: somebody else reads or has deleted them."
         try:
-            while left and (batch := self._received(ops)):
-                ours = {id: handle for id, handle in batch.items() if id in left}
+            while left and (batch := queue.receive(_HIDDEN_SECONDS)):
+                ours = {id: each for id, each in batch.items() if id in left}
                 known = len(others)
-                others |= {id: handle for id, handle in batch.items() if id not in left}
+                others |= {id: each for id, each in batch.items() if id not in left}
                 if not ours and len(others) == known:
                     break  # those that are not ours come round again
                 if ours:
-                    entries = [{"Id": id, "ReceiptHandle": at} for id, at in ours.items()]
-                    ops.call("sqs", "delete_message_batch", QueueUrl=self["url"], Entries=entries)
+                    entries = [
+                        {"Id": id, "ReceiptHandle": each["ReceiptHandle"]}
+                        for id, each in ours.items()
+                    ]
+                    queue.call("delete_message_batch", Entries=entries)
                     left -= set(ours)
+        except OpsError as exc:
+            left -= {each["Id"] for each in (exc.done or {}).get("Successful", ())}
+            why = f"not, or nobody knows: {exc}"
         finally:
-            for handle in others.values():
-                at = {"QueueUrl": self["url"], "ReceiptHandle": handle}
-                ops.call("sqs", "change_message_visibility", **at, VisibilityTimeout=0)
+            queue.give_back(others.values())
         done = {"deleted": len(self["ids"]) - len(left), "given_back": len(others)}
         if left:
-            error = OpsError(
+            raise OpsError(
                 f"{done['deleted']} of {len(self['ids'])} messages were deleted; {len(left)} were "
-                "not met: somebody else reads or has deleted them. Look: queues/dead-letters."
+                f"{why} Look: queues/dead-letters.",
+                done if done["deleted"] else None,
             )
-            error.done = done if done["deleted"] else None
-            raise error
         return done
-
-    def _received(self, ops: Connection) -> dict[str, str]:
-        """Up to ten messages, hidden for a minute: the handle of each by its id."""
-        asked = {"MaxNumberOfMessages": 10, "WaitTimeSeconds": 1}
-        hidden = {"VisibilityTimeout": _HIDDEN_SECONDS}
-        found = ops.call("sqs", "receive_message", QueueUrl=self["url"], **asked, **hidden)
-        return {each["MessageId"]: each["ReceiptHandle"] for each in found.get("Messages", ())}
 
 
 class EraseItems(Action, kind="erase items"):
@@ -125,12 +124,11 @@ def delete_items(ops: Connection, table: str, keys: Sequence[Json]) -> int:
         gone += sum(map(len, wave))
         print(f"{gone:,} of {len(keys):,} items deleted", flush=True)
     if failed:
-        error = type(failed[0])(
+        raise type(failed[0])(
             f"{gone:,} of {len(keys):,} items of {table} were deleted, {len(keys) - gone:,} were "
-            f"not; first: {failed[0]} Run it again: it goes on with what is left."
+            f"not; first: {failed[0]} Run it again: it goes on with what is left.",
+            {"deleted": gone} if gone else None,
         )
-        error.done = {"deleted": gone} if gone else None
-        raise error
     return gone
 
 

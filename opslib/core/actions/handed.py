@@ -108,9 +108,7 @@ class Given(Action, kind="given"):
         wanted = json.dumps({**ops.secret(name), self["key"]: new}) if self["key"] else new
         done = put_pending(ops, self, wanted)
         if version_of(ops, name, PENDING) != wanted:
-            error = OpsError(f"The pending version of {name!r} is not what was put there.")
-            error.done = done
-            raise error
+            raise OpsError(f"The pending version of {name!r} is not what was put there.", done)
         return done
 
 

@@ -14,7 +14,7 @@ from opslib.core.actions import passwords
 from opslib.core.actions.actions import Action, Aws
 from opslib.core.connections import addresses, sessions, sql
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import Lost, NotFound, OpsError
+from opslib.core.errors import Lost, NotFound, OpsError, Unfinished
 from opslib.core.tables import Json
 from opslib.core.text import decoded
 from opslib.core.waiting import poll
@@ -123,7 +123,11 @@ class Password(Login, kind="password"):
         if (why := self._given(ops, new, old)) is None:
             return {"login": TAKEN}
         print("No login with the new password: the old one is set again.", flush=True)
-        if (still := self._given(ops, old, new)) is not None:
+        try:
+            still = self._given(ops, old, new)
+        except OpsError as exc:
+            still = str(exc)
+        if still is not None:
             raise Lost(
                 f"No login with the new password ({why}), and none with the old one, which was set "
                 f"again ({still}). Both are in secret {self['secret']} ({PENDING}, {CURRENT})."
@@ -134,7 +138,7 @@ class Password(Login, kind="password"):
         )
 
     def _given(self, ops: Connection, password: str, present: str) -> str | None:
-        """The password is set; why no login succeeds with it, or None."""
+        """The password is set; why no login succeeds with it, or None. Raises OpsError: not set."""
         try:
             if self["by"]:
                 by = self["by"]
@@ -147,10 +151,8 @@ class Password(Login, kind="password"):
                 )
             else:
                 _alter(ops, password, present)
-        except Lost:
+        except Unfinished:
             pass  # the login says whether it was done
-        except OpsError as exc:
-            return str(exc)
         why, _ = poll(
             lambda: _why_refused(ops, password),
             lambda why: why is None,

@@ -287,10 +287,9 @@ def checked(service: str, operation: str, answer: Json) -> Json:
             )
     if failed := answer.get(_FAILED_ITEMS.get(service, "")):
         first = failed[0]
-        error = OpsError(
+        raise OpsError(
             f"{len(failed)} of the items failed in {service} {operation}; first: "
-            f"{first.get('Key') or first.get('Id')}: {first.get('Code')}: {first.get('Message')}"
+            f"{first.get('Key') or first.get('Id')}: {first.get('Code')}: {first.get('Message')}",
+            answer,
         )
-        error.done = answer
-        raise error
     return answer

@@ -52,7 +52,7 @@ def send(client: Any, operation: str, parameters: Json) -> Any:
 
     `client` repeats nothing by itself. Raises botocore's errors.
     """
-    from botocore.exceptions import ClientError, ConnectionError
+    from botocore.exceptions import ClientError, ConnectionError, SSLError
 
     for pause in _PAUSES:
         try:
@@ -60,6 +60,8 @@ def send(client: Any, operation: str, parameters: Json) -> Any:
         except ClientError as exc:
             if not _throttled(exc.response):
                 raise
+        except SSLError:  # TLS breaks while a connection is made, or after all was sent
+            raise
         except ConnectionError:  # none was made; what is lost on one that was is another error
             pass
         time.sleep(pause)
@@ -69,7 +71,7 @@ def send(client: Any, operation: str, parameters: Json) -> Any:
 @contextmanager
 def answered(asked: str) -> Iterator[None]:
     """Raises Lost for each error of botocore's after which the call may be done."""
-    from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+    from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError, SSLError
     from botocore.parsers import ResponseParserError
 
     lost = f"{asked}: its answer was lost"
@@ -81,7 +83,7 @@ def answered(asked: str) -> Iterator[None]:
             raise
         error = exc.response.get("Error", {})
         raise Lost(f"{lost} ({status} {error.get('Code')}: {error.get('Message')}).") from exc
-    except (HTTPClientError, IncompleteReadError, ResponseParserError) as exc:
+    except (HTTPClientError, IncompleteReadError, ResponseParserError, SSLError) as exc:
         raise Lost(f"{lost} ({exc}).") from exc
 
 

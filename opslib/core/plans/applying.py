@@ -22,6 +22,7 @@ from opslib.core.text import count
 
 T = TypeVar("T")
 Made: TypeAlias = Callable[Concatenate[Connection, P], T]
+_NAME = re.compile(r"^([0-9a-f]{12})\.([\w@+=-]+)\.(\d{8}T\d{6}Z)\Z")
 AT_ONCE = "now"  # approved="now": preview and apply in one run, where the target's policy allows it
 
 
@@ -168,20 +169,17 @@ def _admitted(
 
 def _require_confirmed(ops: Connection, confirm: str) -> None:
     """Production's name is typed; outside of its maintenance window, that this is meant, too."""
-    target, outside = ops.target, maintenance.outside(ops)
-    meant = maintenance.phrase(ops)
-    if not target.production or confirm == meant or (confirm == target.name and not outside):
+    meant = maintenance.wanted(ops)
+    if not meant or confirm in (meant, maintenance.phrase(ops)):
         return
-    given = f" {confirm!r} was typed." * bool(confirm)
-    if not outside:
-        raise Refused(
-            f"{target.name} is production: nothing was changed. "
-            f"To go on, type its name: confirm = {target.name!r}.{given}"
+    how, given = "To go on, type its name", f" {confirm!r} was typed." * bool(confirm)
+    if outside := maintenance.outside(ops):
+        how = (
+            f"{outside} Wait for it; what cannot wait wants more than the name, and the record "
+            "keeps it"
         )
     raise Refused(
-        f"{target.name} is production, and nothing was changed. {outside} Wait for it; "
-        "what cannot wait wants more than the name, and the record keeps it: "
-        f"confirm = {meant!r}.{given}"
+        f"{ops.target.name} is production: nothing was changed. {how}: confirm = {meant!r}.{given}"
     )
 
 
@@ -190,15 +188,15 @@ def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> str:
 
     A name proves no person: everybody can compute it.
     """
-    match = re.fullmatch(r"([0-9a-f]{12})\.([\w@+=-]+)\.(\d{8}T\d{6}Z)", approved)
-    if match is None:
+    try:
+        [(digest, by, made)] = _NAME.findall(approved)
+        age = ops.now() - datetime.strptime(made, TIME).replace(tzinfo=UTC)
+    except ValueError:
         raise Refused(
             f"approved = {approved!r} is not the name of a plan. "
             "Preview, and copy the name it gives; nothing was changed."
-        )
-    digest, by, made = match.groups()
+        ) from None
     policy = ops.target.policy
-    age = ops.now() - datetime.strptime(made, TIME).replace(tzinfo=UTC)
     if age > timedelta(minutes=policy.plan_minutes) or age < timedelta(minutes=-1):
         raise Refused(
             f"Plan {digest} was made at {made}; "

@@ -128,12 +128,12 @@ def _asked(plan: Plan, number: int) -> set[str]:
     return {path for path in later if path.partition(".")[0] == name}
 
 
-def look(ops: Connection, observe: Action) -> Any:
-    """What the read answers now; "absent" when what it reads is not there."""
+def look(ops: Connection, observe: Action, absent: Any = ABSENT) -> Any:
+    """What the read answers now; "absent", or as said, when what it reads is not there."""
     try:
         return observe.perform(ops)
     except NotFound:
-        return ABSENT
+        return absent
 
 
 def _seen(ops: Connection, step: Step) -> bool:

@@ -6,13 +6,13 @@ Configuration, alias, what is reserved, what CloudWatch measures of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
 from typing import Any
 
 from opslib.core.connections.connection import Connection
 from opslib.core.reads import logs, metrics
+from opslib.core.reads.described import Described
 from opslib.core.strict_yaml import beside
 from opslib.core.tables import Frame, Json, dtypes, framed
 from opslib.core.times import Window
@@ -21,22 +21,10 @@ LATEST = "$LATEST"
 WELL = ("Active", "Successful")
 
 
-@dataclass(frozen=True)
-class Function:
-    """A Lambda function of the target. `key`: what the target's file calls it."""
+class Function(Described):
+    """A Lambda function of the target."""
 
-    ops: Connection
-    key: str
-
-    @property
-    def facts(self) -> Any:
-        """What the target's file says of it."""
-        return self.ops.target["functions"][self.key]
-
-    @property
-    def name(self) -> str:
-        """What AWS calls it."""
-        return str(self.facts["name"])
+    section = "functions"
 
     def call(self, operation: str, **parameters: Any) -> Json:
         return self.ops.call("lambda", operation, FunctionName=self.name, **parameters)

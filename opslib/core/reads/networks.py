@@ -1,4 +1,6 @@
-"""What requests of a function or a service pass in its VPC: security groups, routes, addresses."""
+"""What requests of a function or a service pass in its VPC: security groups, routes, addresses; and
+the rules of its load balancer.
+"""
 
 from __future__ import annotations
 
@@ -121,3 +123,13 @@ def find_groups(ops: Connection, ids: Iterable[str]) -> list[Json]:
     if not wanted:
         return []
     return ops.pages("ec2", "describe_security_groups", "SecurityGroups[]", GroupIds=wanted)
+
+
+def listener_rules(ops: Connection, name: str) -> dict[str, list[Json]]:
+    """Of a load balancer, of each of its listeners by the listener's ARN (ELB DescribeRules)."""
+    arn = "LoadBalancers[].LoadBalancerArn"
+    (of,) = ops.pages("elbv2", "describe_load_balancers", arn, Names=[name])
+    arns = ops.pages("elbv2", "describe_listeners", "Listeners[].ListenerArn", LoadBalancerArn=of)
+    return ops.each(
+        lambda arn: ops.pages("elbv2", "describe_rules", "Rules", ListenerArn=arn), arns
+    )

@@ -201,7 +201,7 @@ class Batch:
 
     def _rows(self, ids: Sequence[str]) -> list[Row]:
         """Those that are there, in the order of the ids."""
-        found = {row["id"]: row for row in index.rows_of(ids)}
+        found = {row["id"]: row for row in index.rows(id=ids)}
         return [found[id] for id in ids if id in found]
 
     def _stop(self) -> None:
@@ -218,7 +218,7 @@ class Batch:
                     break
 
     def _how_far(self) -> str:
-        found = {row["id"]: row["outcome"] for row in index.rows_of([*chain(*self._ids.values())])}
+        found = {row["id"]: row["outcome"] for row in index.rows(id=[*chain(*self._ids.values())])}
         begun = [[found[id] for id in ids if id in found] for ids in self._ids.values()]
         last = [outcomes[-1] if outcomes else "" for outcomes in begun]
         cut_off, going_on = last.count(taking.INTERRUPTED), last.count(records.RUNNING)

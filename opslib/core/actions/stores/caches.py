@@ -79,9 +79,8 @@ class Unlink(Action, kind="cache unlink"):
                     else:
                         done["left"].append(key)
         except OpsError as exc:  # what went before it, or with it, comes back with the undo
-            told = OpsError(f"{exc} {done['unlinked']} keys were taken away before.")
-            told.done = done if done["unlinked"] or done["kept"] else None
-            raise told from exc
+            said = f"{exc} {done['unlinked']} keys were taken away before."
+            raise OpsError(said, done if done["unlinked"] or done["kept"] else None) from exc
         return done
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -11,8 +10,8 @@ from typing import Any
 from opslib.core.actions.actions import Action
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused
-from opslib.core.reads.stores.objects import Version, versions_at
+from opslib.core.errors import Lost, OpsError, Refused
+from opslib.core.reads.stores.objects import digest_of, versions_at
 from opslib.core.tables import Json, batched
 
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # no version of these can be read before it is thawed
@@ -50,7 +49,7 @@ class CopyVersions(Action, kind="copy versions"):
     def perform(self, ops: Connection) -> Any:
         copy = partial(_copy, ops, self["bucket"])
         made = ops.gather(*(partial(_tried, copy, each) for each in self["objects"]))
-        return _ended("copied", "Copied", made)
+        return _ended("copied", made)
 
 
 class CopyAcross(Action, kind="copy across"):
@@ -71,18 +70,16 @@ class CopyAcross(Action, kind="copy across"):
         for wave in batched(self["objects"], _A_WAVE):
             made += ops.gather(*(partial(_tried, copy, each) for each in wave))
             print(f"{len(made):,} of {len(self['objects']):,} objects copied", flush=True)
-        return _ended("copied", "Copied", made)
+        return _ended("copied", made)
 
 
 def _copied(ops: Connection, across: CopyAcross, each: Json) -> Json:
-    """The key and the version that it is there. Sent again, a copy is one version more."""
+    """The key, the version that it is there, its ETag. Sent again, a copy is one version more."""
     at, to = ({"Bucket": across[of], "Key": each["Key"]} for of in ("bucket", "to"))
     kept = {"CopySourceIfMatch": each["ETag"], "ExpectedBucketOwner": across["owner"]}
-    if each["Size"] > LARGEST:
-        return {"Key": each["Key"], "VersionId": _copy_in_parts(ops, at, to, kept) or "null"}
-    call = partial(ops.call_once, _SECONDS) if each["Size"] > _PART else ops.call
-    made = call("s3", "copy_object", **to, CopySource=at, **kept)
-    return {"Key": each["Key"], "VersionId": made.get("VersionId", "null")}
+    made = _made(ops, at, to, kept, each["Size"], once=each["Size"] > _PART)
+    one = {"VersionId": made.get("VersionId", "null"), "ETag": made["ETag"]}
+    return {"Key": each["Key"], **one}
 
 
 class Erase(Action, kind="erase"):
@@ -96,19 +93,13 @@ class Erase(Action, kind="erase"):
 
     def perform(self, ops: Connection) -> Any:
         found = versions_at(ops, self["bucket"], self["named"])
-        if digest(found) != self["digest"]:
+        if digest_of(each[:2] for each in found) != self["digest"]:
             raise Refused(f"What {self['named']} has is no longer what was shown. Preview again.")
         each = [{"Key": one.key, "VersionId": one.id} for one in found]
         deleted = len(delete_versions(ops, self["bucket"], each)["Deleted"])
         if left := versions_at(ops, self["bucket"], self["named"]):
             raise OpsError(f"{len(left):,} versions of {self['named']} are there still, or again.")
         return {"deleted": deleted}
-
-
-def digest(versions: Iterable[Version]) -> str:
-    """Which versions they are, whatever they are called."""
-    text = "".join(sorted(f"{one.key}\0{one.id}\0" for one in versions))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def delete_versions(ops: Connection, bucket: str, objects: Sequence[Json]) -> Json:
@@ -119,7 +110,7 @@ def delete_versions(ops: Connection, bucket: str, objects: Sequence[Json]) -> Js
             made += each
         gone = sum(isinstance(each, dict) for each in made)
         print(f"{gone:,} of {len(objects):,} versions deleted", flush=True)
-    return _ended("deleted", "Deleted", made)
+    return _ended("deleted", made)
 
 
 def _delete(ops: Connection, bucket: str, batch: Sequence[Json]) -> list[Any]:
@@ -163,46 +154,55 @@ def _tried(act: Callable[[Json], Json], each: Json) -> Any:
         return exc
 
 
-def _ended(verb: str, word: str, made: Sequence[Any]) -> Json:
+def _ended(verb: str, made: Sequence[Any]) -> Json:
     done = [each for each in made if isinstance(each, dict)]
-    answer, failed = {word: done}, [each for each in made if isinstance(each, OpsError)]
+    failed = [each for each in made if isinstance(each, OpsError)]
+    answer = {verb.capitalize(): done}
     if not failed:
         return answer
+    failed.sort(key=lambda each: not isinstance(each, Lost))
     kinds = {type(each) for each in failed}
-    kind = kinds.pop() if len(kinds) == 1 else OpsError
-    error = kind(
+    # Of what is known to be done the undo is known, too, though others may be done.
+    kind = OpsError if done or len(kinds) > 1 else kinds.pop()
+    raise kind(
         f"{len(done):,} of {len(made):,} versions were {verb}, {len(failed):,} were not; first: "
-        f"{failed[0]}"
+        f"{failed[0]}",
+        answer if done else None,
     )
-    error.done = answer if done else None
-    raise error
 
 
 def _copy(ops: Connection, bucket: str, each: Json) -> Json:
     """The key and the new version's id. Raises OpsError, Lost (it may be there)."""
     at = {"Bucket": bucket, "Key": each["Key"], "VersionId": each["VersionId"]}
     head = ops.call("s3", "head_object", **at)
+    size = head["ContentLength"]
     names = ["ServerSideEncryption", "SSEKMSKeyId", "WebsiteRedirectLocation", "StorageClass"]
+    names += ["BucketKeyEnabled"] * (size <= LARGEST)
     kept = {name: head[name] for name in names if head.get(name) not in (None, *ARCHIVES)}
     kept |= {"MetadataDirective": "COPY", "TaggingDirective": "COPY"}
     to = {"Bucket": bucket, "Key": each["Key"]}
-    if head["ContentLength"] > LARGEST:
-        return {"Key": each["Key"], "VersionId": _copy_in_parts(ops, at, to, kept)}
-    if "BucketKeyEnabled" in head:
-        kept["BucketKeyEnabled"] = head["BucketKeyEnabled"]
-    made = ops.call_once(_SECONDS, "s3", "copy_object", **to, CopySource=at, **kept)
+    made = _made(ops, at, to, kept, size, once=True)
     return {"Key": each["Key"], "VersionId": made["VersionId"]}
 
 
-def _copy_in_parts(ops: Connection, at: Json, to: Json, kept: Json) -> str:
-    """In parts, as boto3 does it, which keeps metadata and tags."""
+def _made(ops: Connection, at: Json, to: Json, kept: Json, size: int, once: bool) -> Json:
+    """What S3 answers to a copy: of its version and its ETag."""
+    if size > LARGEST:
+        return _copy_in_parts(ops, at, to, kept)
+    call = partial(ops.call_once, _SECONDS) if once else ops.call
+    made = call("s3", "copy_object", **to, CopySource=at, **kept)
+    return {**made, **made["CopyObjectResult"]}
+
+
+def _copy_in_parts(ops: Connection, at: Json, to: Json, kept: Json) -> Json:
+    """In parts, as boto3 does it, which keeps metadata and tags; what S3 answers in the end."""
     from boto3.s3.transfer import TransferConfig
 
-    client, made = ops.client("s3"), list[str]()
+    client, made = ops.client("s3"), list[Json]()
 
     def ended(parsed: Json, **_: Any) -> None:
         if parsed.get("Key") == to["Key"]:
-            made.append(parsed.get("VersionId", ""))
+            made.append(parsed)
 
     event = "after-call.s3.CompleteMultipartUpload"
     client.meta.events.register(event, ended)

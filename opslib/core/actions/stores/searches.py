@@ -74,7 +74,7 @@ class Put(Action, kind="search put"):
         ]
         statuses, wrong = _sent(ops, lines, (_CREATED, _THERE))
         created = [id for id, status in statuses.items() if status == _CREATED]
-        done = {"created": created, "there": len(statuses) - len(created) - len(wrong)}
+        done = {"created": created, "there": [*statuses.values()].count(_THERE)}
         done["gone"] = len(self["ids"]) - len(documents)
         return _judged(done, wrong, self["index"])
 
@@ -99,25 +99,32 @@ class Take(Action, kind="search take"):
 
     def perform(self, ops: Connection) -> Json:
         lines = [[{"delete": {"_index": self["index"], "_id": id}}] for id in self["ids"]]
-        statuses, wrong = _sent(ops, lines, (200, _GONE))
-        return _judged({"deleted": len(statuses) - len(wrong)}, wrong, self["index"])
+        _, wrong = _sent(ops, lines, (200, _GONE))
+        return _judged({"deleted": len(lines) - len(wrong)}, wrong, self["index"])
 
 
 def _judged(done: Json, wrong: Sequence[str], index: str) -> Json:
     if wrong:
-        error = OpsError(f"{len(wrong)} documents were not taken by {index}; the first: {wrong[0]}")
-        error.done = done
-        raise error
+        said = f"{len(wrong)} documents were not taken by {index}; the first: {wrong[0]}"
+        raise OpsError(said, done)
     return done
 
 
 def _sent(
     ops: Connection, lines: Sequence[list[Json]], well: Sequence[int]
 ) -> tuple[dict[str, int], list[str]]:
-    """The status of each document, and what was said of those that are not well."""
+    """The status of each document, and what was said of those that are not well.
+
+    Raises OpsError when none was taken; later ones are not well then.
+    """
     statuses, wrong = dict[str, int](), list[str]()
     for batch in _batches(lines):
-        answer = domains.ask(ops, "POST", "/_bulk?refresh=true", batch)
+        try:
+            answer = domains.ask(ops, "POST", "/_bulk?refresh=true", batch)
+        except OpsError as exc:
+            if not statuses:
+                raise
+            return statuses, [*wrong, *[str(exc)] * (len(lines) - len(statuses))]
         for each in (item for part in answer["items"] for item in part.values()):
             statuses[each["_id"]] = each["status"]
             if each["status"] not in well:

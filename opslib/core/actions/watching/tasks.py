@@ -121,6 +121,5 @@ class OneOff(Action, kind="one-off"):
             return OpsError(f"{why} Not done: it is still {now}.")
         if now == self["after"]:
             return Lost(f"{why} And yet it is {now}.")
-        error = OpsError(f"{why} Done in part: it was {self['before']}, now it is {now}.")
-        error.done = {"now": now}
-        return error
+        said = f"{why} Done in part: it was {self['before']}, now it is {now}."
+        return OpsError(said, {"now": now})

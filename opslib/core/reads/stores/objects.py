@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
@@ -43,8 +43,9 @@ class Version(NamedTuple):
 def list_versions(ops: Connection, bucket: str, named: str) -> list[Version]:
     """Every version and marker of a key, or of all that is below a prefix; to the last page.
 
-    A name that is a key means that key alone. Keys in order, of each the newest first: by the
-    second, which is all that S3 tells. Raises Refused: more than can be held.
+    A name that is a key means that key alone, unless it ends with a slash (a "folder" that the
+    console made). Keys in order, of each the newest first: by the second, which is all that S3
+    tells. Raises Refused: more than can be held.
     """
     shape = "{k: Key, v: VersionId, m: LastModified, l: IsLatest, s: Size, e: ETag, c: StorageClass"
     shape = f"[Versions, DeleteMarkers][].{shape}, t: RestoreStatus.RestoreExpiryDate}}"
@@ -57,7 +58,7 @@ def list_versions(ops: Connection, bucket: str, named: str) -> list[Version]:
         for r in rows
     )
     found = sorted(made, key=lambda each: (each.key, not each.latest, -each.modified.timestamp()))
-    return [each for each in found if each.key == named] or found
+    return [each for each in found if each.key == named and not named.endswith("/")] or found
 
 
 def versions_at(ops: Connection, bucket: str, at: str) -> list[Version]:
@@ -154,12 +155,12 @@ def _partition(described: Json, index: str) -> str:
     return str(next(e["AttributeName"] for e in schemas[index] if e["KeyType"] == "HASH"))
 
 
-def named(key: Json) -> str:
-    """A key as one text."""
+def named(key: Any) -> str:
+    """A key, in whatever form, as one text."""
     return json.dumps(key, sort_keys=True, default=repr)
 
 
-def digest_of(keys: Iterable[Json]) -> str:
-    """Which items they are, in whatever order."""
+def digest_of(keys: Iterable[Any]) -> str:
+    """Which items they are, or which versions, in whatever order."""
     text = "\0".join(sorted(map(named, keys)))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
