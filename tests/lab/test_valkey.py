@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,8 +22,8 @@ def taken() -> Iterator[int]:
 
 
 @pytest.fixture
-def server() -> Iterator[valkey.Valkey]:
-    made = valkey.Valkey("secret")
+def server(tmp_path: Path) -> Iterator[valkey.Valkey]:
+    made = valkey.Valkey("secret", tmp_path)
     yield made
     made.stop()
 
@@ -44,3 +45,14 @@ def test_where_it_was_nobody_else_is_taken_for_it(server: valkey.Valkey, taken: 
     server.port = taken
     with pytest.raises(OpsError, match=rf"Valkey did not start on 127\.0\.0\.1:{taken}"):
         server.start()
+
+
+def test_what_was_saved_lies_in_its_home_and_is_not_read_again(
+    server: valkey.Valkey, tmp_path: Path
+) -> None:
+    server.fill({"kept": ("1", None)})
+    server.client().set("more", "2")
+    server.client().save()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".rdb"]
+    server.put_back()
+    assert server.client().keys() == [b"kept"]

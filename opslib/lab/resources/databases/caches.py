@@ -20,7 +20,8 @@ def seed(place: Place, days: int) -> None:
     if old := place.world.caches.get(place.name):
         old.stop()
     rng = names.generator(place, "cache")
-    server = place.world.caches[place.name] = Valkey("".join(rng.choices(_LETTERS, k=32)))
+    password, home = "".join(rng.choices(_LETTERS, k=32)), place.world.postgres.home
+    server = place.world.caches[place.name] = Valkey(password, home)
     server.fill({})
     if secret := place.facts["cache"].get("secret"):
         url = f"redis://:{server.password}@127.0.0.1:{server.port}/0"
