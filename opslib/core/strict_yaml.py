@@ -170,7 +170,7 @@ def _odd_parts(path: Path, node: yaml.Node | None, sizes: dict[int, int]) -> Ite
 
 def _explained(error: Any) -> Iterator[tuple[list[Any], str]]:
     """What an error of jsonschema's is about, and what to do: each unknown key by itself."""
-    place, seen = list(error.absolute_path), repr(error.instance)
+    place, seen = list(error.absolute_path), re.sub("//.*@", "//…@", repr(error.instance))
     if isinstance(error.instance, dict | list):
         seen = "a mapping or list"  # what it holds may be a secret
     message = error.message.replace(repr(error.instance), seen)
@@ -182,9 +182,8 @@ def _explained(error: Any) -> Iterator[tuple[list[Any], str]]:
                 offer = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
                 yield [*place, key], f"is an unknown key; {offer}"
         return
-    if (
-        error.validator == "anyOf"
-    ):  # the form that it was meant to have: of its own type, and nearest
+    if error.validator == "anyOf":
+        # the form that it was meant to have: of its own type, and nearest
         forms = [[*form] for _, form in groupby(error.context, lambda each: each.schema_path[0])]
         meant = [form for form in forms if form[0].validator != "type" or form[0].path]
         for each in min(meant, key=len, default=()):

@@ -16,8 +16,6 @@ from typing import Any, NoReturn
 from opslib.core.connections.meanings import entry
 from opslib.core.errors import NotAllowed
 
-_FILES = ("config_file", "credentials_file")
-
 
 @dataclass(frozen=True)
 class Identity:
@@ -95,6 +93,6 @@ def of_the_lab(region: str, keys: tuple[str, str]) -> Any:
     from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as KNOWN
 
     read = {name: (None, None, *rest) for name, (_, _, *rest) in KNOWN.items()}
-    none = dict.fromkeys(_FILES, (None, None, os.devnull, None))
+    none = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
     core = botocore.session.Session(session_vars=read | none)
     return boto3.Session(*keys, region_name=region, botocore_session=core)
