@@ -15,6 +15,7 @@ from opslib.core import (
     Findings,
     Frame,
     Json,
+    Plan,
     Planned,
     Question,
     Read,
@@ -200,25 +201,22 @@ def _to_moment(ops: Connection, table: Table, at: str, to: str) -> tuple[Aws, st
 
 
 @check("What did the restore not bring?")
-def check_restored(ops: Connection, table: str, restored: str) -> Findings:
-    """Each setting of the table that a restore leaves out, as the table has it and the copy does.
+def check_restored(ops: Connection, table: str, plan: Plan) -> Findings:
+    """Each setting of the table that a restore leaves out, as the table has it and the copy does
+    that a plan of plan_restore makes.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CreateBackup.html
     """
-    known, new = Table(ops, table), Thing(TABLE, restored)
+    known, new = Table(ops, table), Thing(TABLE, plan.steps[0].do["parameters"]["TargetTableName"])
     old, copy = ops.gather(lambda: known.described, lambda: new.describe(ops))
-    found = [_items(old, copy, restored)]
+    had, has = old.get("ItemCount", 0), copy.get("ItemCount", 0)
+    asked = Question(f"items of {new.name}", "some, as the table has", "dynamodb DescribeTable")
+    seen = f"{has:,} of {had:,} (DynamoDB counts every six hours)"
+    found = [asked.judged(bool(has or not had), seen, otherwise="unknown")]
     for what, read in _SETTINGS.items():
-        question = f"{what} of {restored}"
+        question = f"{what} of {new.name}"
         found.append(answer(question, _compared, ops, question, read, old, copy))
     return Findings(found)
-
-
-def _items(old: Json, copy: Json, restored: str) -> Finding:
-    asked = Question(f"items of {restored}", "some, as the table has", "dynamodb DescribeTable")
-    had, has = old.get("ItemCount", 0), copy.get("ItemCount", 0)
-    seen = f"{has:,} of {had:,} (DynamoDB counts every six hours)"
-    return asked.judged(bool(has or not had), seen, otherwise="unknown")
 
 
 def _compared(
