@@ -79,7 +79,7 @@ def test_a_broken_file_is_told_with_its_line(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", SECRETS)
 def test_what_stands_where_a_name_should_is_not_told(tmp_path: Path, name: str) -> None:
     (tmp_path / "x.yaml").write_bytes(SECRETS[name])
-    with pytest.raises(UsageError, match="a mapping or list is not|…@.*does not match") as told:
+    with pytest.raises(UsageError, match=r"a mapping or list is not|…@.*does not match") as told:
         strict_yaml.load(tmp_path / "x.yaml", "target")
     assert "wJalrXUtnFEMI" not in str(told.value)
 

@@ -1,6 +1,7 @@
-"""VPC endpoints.
+"""VPC endpoints and default security groups.
 
-Moto's are available at once, keep showing when they are deleted, and may stand twice.
+Moto's endpoints are available at once, keep showing when they are deleted, and may stand twice; its
+default groups let nobody in, where AWS's let in each other's members.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import threading
 from typing import Any
 
 from moto.ec2.models import EC2Backend
+from moto.ec2.models.security_groups import SecurityGroup
 from moto.ec2.models.vpcs import VPCEndPoint
 
 from opslib.lab.aws import ids
@@ -16,11 +18,24 @@ from opslib.lab.aws.operations import AwsError, Call, Result, answers
 
 SECONDS = 1.0
 _made = EC2Backend.__init__
+_moto_create_group = EC2Backend.create_security_group
 
 
 def install() -> None:
-    """Set the lab's method on moto's class."""
+    """Set the lab's methods on moto's class."""
     EC2Backend.__init__ = _make
+    EC2Backend.create_security_group = _create_group
+
+
+def _create_group(self: EC2Backend, *args: Any, **given: Any) -> SecurityGroup:
+    group = _moto_create_group(self, *args, **given)
+    if group.is_default:
+        own = [{"GroupId": group.id}]
+        with ids.apart(group.id):
+            self.authorize_security_group_ingress(
+                group.id, "-1", None, None, [], source_groups=own, vpc_id=group.vpc_id
+            )
+    return group
 
 
 def _make(self: EC2Backend, region_name: str, account_id: str) -> None:

@@ -96,10 +96,10 @@ def _head(place: Place, kind: str) -> dict[str, str]:
 
 
 def _database(place: Place) -> Database:
-    facts = place.facts
-    name = facts.get("database", {}).get("secret", "")
-    days = _days(facts, name)
-    return Database(application=place.target.system, pool=3, password_days=days)
+    about = place.facts.get("database", {})
+    days = _days(place.facts, about.get("secret", ""))
+    settings = {"MultiAZ": place.target.production} if "instance" in about else {}
+    return Database(application=place.target.system, pool=3, password_days=days, settings=settings)
 
 
 def _days(facts: Mapping[str, Any], secret: str) -> int:
