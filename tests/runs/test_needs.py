@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from opslib.catalogue import procedures
 from opslib.core import strict_yaml
 from opslib.runs import choices
@@ -12,4 +14,5 @@ def test_each_need_is_of_a_chapter_or_procedure_and_a_place_that_a_file_may_have
     known = {*names, *(name.split("/")[0] for name in names)}
     places = {".".join(place) for place, _ in strict_yaml.keys("target")}
     assert choices.needs().keys() <= known
-    assert {place for each in choices.needs().values() for place in each.split(" && ")} <= places
+    asked = " && ".join(choices.needs().values())
+    assert {*re.split(r" (?:&&|\|\|) ", asked)} <= places
