@@ -265,6 +265,12 @@ def clean(lab: PracticeLab, request: pytest.FixtureRequest) -> Iterator[dict[str
 
 
 @pytest.fixture
+def uncalled(lab: PracticeLab) -> None:
+    """What other tests asked functions to do is forgotten: they have the day's traffic alone."""
+    lab.reset()
+
+
+@pytest.fixture
 def fresh(ops: Connection, lab: PracticeLab) -> Iterator[Connection]:
     """`ops` in a lab that is made anew afterwards: a version that was published stays."""
     yield ops

@@ -412,7 +412,7 @@ def concerned(system: str, drills: list[str]) -> list[str]:
     return naming + [group[turn % len(group)] for group in seeing(system, drills).values()]
 
 
-@pytest.mark.slow
+@pytest.mark.some(30)
 @pytest.mark.parametrize(
     ("system", "drills"),
     BATCHES,
@@ -496,7 +496,7 @@ def test_what_hides_another_is_a_drill_and_does_so_for_a_reason() -> None:
     assert set().union(*CROWDS) - known == set()
 
 
-@pytest.mark.slow
+@pytest.mark.some(6)
 @pytest.mark.parametrize(
     "target",
     TARGETS,

@@ -371,6 +371,7 @@ def ledger(lab: Any) -> Connection:
     return connect(LEDGER)
 
 
+@pytest.mark.usefixtures("uncalled")
 @pytest.mark.parametrize("target", [TARGET, LEDGER])
 def test_functions_are_well_also_those_that_nothing_calls(lab: Any, target: str) -> None:
     ops = connect(target)
@@ -459,6 +460,7 @@ def test_drift_of_the_ledgers_loader_is_found(ledger: Connection, lab: Any) -> N
     assert not check_configuration(ledger).causes
 
 
+@pytest.mark.usefixtures("uncalled")
 def test_a_function_without_an_alias_runs_latest(ledger: Connection) -> None:
     assert live_version(ledger, "db-migration") == "$LATEST"
     found = check_alias(ledger, "db-migration")

@@ -215,6 +215,7 @@ def test_a_database_that_is_not_well_comes_first(ops: Connection) -> None:
     assert (found.status, found.cause, found.next) == ("critical", "", "databases/health")
 
 
+@pytest.mark.usefixtures("uncalled")
 def test_a_function_that_was_not_called_is_unknown_and_has_a_picture(ops: Connection) -> None:
     found = latencies.check_latency(ops, "db-migration")
     assert [f.status for f in found if f.check.startswith("how long")] == ["unknown"]
