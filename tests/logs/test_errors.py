@@ -106,7 +106,7 @@ def test_one_client_that_sends_malformed_requests_is_named(ops: Connection, lab:
     assert errors <= 2  # what the code refuses is no error to Lambda
     kinds = found.evidence.set_index("kind")
     assert kinds.loc["validation", "now_per_hour"] > 0
-    assert "Validation failed" in kinds.loc["validation", "example"]  # the newest, perhaps of another
+    assert "Validation failed" in kinds.loc["validation", "example"]  # the newest
 
 
 @pytest.mark.some(2)
