@@ -69,6 +69,9 @@ def _engine(ops: Ops, write: bool, at: Params, own: bool) -> Engine:
     asked: Json = {"sslmode": "disable"} if ops.target.lab else {}
     asked |= {
         "connect_timeout": CONNECT_SECONDS,
+        # A server that is gone without a word (a lost VPN) is noticed in a minute, not in hours.
+        "keepalives_idle": 30,
+        "tcp_user_timeout": 60_000,
         "client_encoding": "utf8",
         "application_name": f"opslib/{ops.identity.user}"[:63],
         # The extended protocol takes one statement: no "COMMIT; DELETE …" in a read.
