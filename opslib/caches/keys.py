@@ -119,11 +119,10 @@ def _odd(rows: Frame, kinds: Json) -> Iterator[Finding]:
     endless = (ends["size"] - ends["sum"])[ends["sum"] > 0]
     left = [(name, each, ends["size"][name]) for name, each in endless.items() if each > _ENDLESS]
     for name, facts in kinds.items():
-        named = [
-            bool(facts.get("ends")) and fnmatchcase(key, facts["pattern"]) for key in rows["key"]
-        ]
-        mine = rows["left_seconds"][named].isna()
-        left += [(name, mine.sum(), len(mine))] * bool(mine.any())
+        if facts.get("ends"):
+            named = [fnmatchcase(key, facts["pattern"]) for key in rows["key"]]
+            mine = rows["left_seconds"][named].isna()
+            left += [(name, mine.sum(), len(mine))] * bool(mine.any())
     said = [f"{name}: {each:,} of {of:,} stay for ever" for name, each, of in left]
     seen = few(said, 3) or f"none of {count(len(ends), 'kind')}"
     yield asked.judged(not left, seen, otherwise="warn", next="caches/clear")

@@ -90,7 +90,7 @@ def _trial(
 ) -> Iterator[Finding]:
     asked = replace(asked, words=f"trial of {name}")
     try:
-        found = traffic(ops, name, alias["FunctionVersion"], window(ops, 24 * 60))
+        found = traffic(ops, name, alias["FunctionVersion"], window(ops, 60 * hours))
         yield from judge_trial(asked, alias, found)
     except OpsError as exc:
         yield answer(asked, _raised, exc)

@@ -104,7 +104,7 @@ class Service(Described):
         """
         where = {"cluster": self.facts["cluster"], "service": self.name}
         found = self.ops.pages(
-            "ecs", "list_service_deployments", "serviceDeployments", limit=15, **where
+            "ecs", "list_service_deployments", "serviceDeployments", limit=newest, **where
         )
         of = self._definitions([each["targetServiceRevisionArn"] for each in found])
         return [

@@ -207,6 +207,22 @@ def test_a_share_is_a_trial_of_a_newer_version_that_does_as_well(
     assert {f.cause for f in found if f.cause and f.status != "ok"} == bad
 
 
+def test_the_versions_are_compared_over_the_hours_that_are_asked_for(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = traffic(("6", 0.1, 2), ("7", 0.2, 3))
+    shared(ops, monkeypatch, rows, alias("6", v7=0.1))
+    asked: list[Window] = []
+
+    def read(*given: Any) -> Any:
+        asked.append(given[-1])
+        return rows
+
+    monkeypatch.setattr(trials, "traffic", read)
+    trials.check_shares(ops, hours=3)
+    assert [within.end - within.start for within in asked] == [timedelta(hours=3)]
+
+
 def test_without_a_share_each_function_is_whole(ops: Connection) -> None:
     (found,) = trials.check_shares(ops)
     assert (found.status, found.seen) == ("ok", "6 functions, each one version")

@@ -64,3 +64,10 @@ def test_tasks_of_before_a_new_value_are_told_unless_they_are_being_replaced(
     told = secrets.check_taken(connect(TARGET))
     assert told.troubles == []
     assert "of before are being replaced" in told[0].seen
+
+
+def test_so_many_of_the_last_deployments_are_read_as_are_asked_for(ops: Connection) -> None:
+    service = Service(ops, "app")
+    every = service.deployments()
+    assert len(every) > 1
+    assert service.deployments(1) == every[:1]

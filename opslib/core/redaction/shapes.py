@@ -68,11 +68,11 @@ def _closely(text: str) -> str:
 
 
 def _pair(hit: re.Match[str]) -> str:
-    value = hit["value"]
+    whole, value = hit[0], hit["value"]
     if value.startswith("[") or not holds_a_secret(hit["name"], value):
-        return hit[0]
-    before, after = hit.string[: hit.start("value")], hit.string[hit.end("value") : hit.end()]
-    return f"{before[hit.start() :]}[secret {hit['name']}]{after}"
+        return whole
+    start, end = hit.start("value") - hit.start(), hit.end("value") - hit.start()
+    return f"{whole[:start]}[secret {hit['name']}]{whole[end:]}"
 
 
 def mask_encoded(text: str, mask: Callable[[str], str]) -> str:
