@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from opslib.core.actions.actions import Action
+from opslib.core.actions.actions import action
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost
 from opslib.core.plans.applying import planner
@@ -29,41 +29,29 @@ apply(ops, accidents.plan_files(ops, folder, pause), "now")
 PARAMETERS = 'folder: str = ""  # where\npause: float = 0.05  # seconds a step'
 
 
-class Put(Action, kind="test-put"):
+@action("test-put", "write {text} to {path}")
+def Put(ops: Connection, path: str, text: str | None, pause: float = 0, lost: str = "") -> str:
     """Write a file (None: remove it). `lost`: the answer is lost, "done" or "not done"."""
-
-    def __init__(self, path: str, text: str | None, pause: float = 0, lost: str = "") -> None: ...
-
-    def __str__(self) -> str:
-        return f"write {self['text']} to {self['path']}"
-
-    def perform(self, ops: Connection) -> str:
-        path = Path(self["path"])
-        time.sleep(self["pause"] / 2)
-        if self["lost"] != "not done":
-            if self["text"] is None:
-                path.unlink()
-            else:
-                whole = path.parent.with_name(f"{path.name}.new")  # a kill leaves no half of a step
-                whole.write_text((path.read_text() if path.exists() else "") + self["text"])
-                whole.replace(path)
-        if self["lost"]:
-            raise Lost("nothing came back.")
-        time.sleep(self["pause"] / 2)
-        return str(self["text"])
+    at = Path(path)
+    time.sleep(pause / 2)
+    if lost != "not done":
+        if text is None:
+            at.unlink()
+        else:
+            whole = at.parent.with_name(f"{at.name}.new")  # a kill leaves no half of a step
+            whole.write_text((at.read_text() if at.exists() else "") + text)
+            whole.replace(at)
+    if lost:
+        raise Lost("nothing came back.")
+    time.sleep(pause / 2)
+    return str(text)
 
 
-class Seen(Action, kind="test-seen"):
+@action("test-seen", "read {path}")
+def Seen(ops: Connection, path: str) -> str:
     """What a file holds, or "absent"."""
-
-    def __init__(self, path: str) -> None: ...
-
-    def __str__(self) -> str:
-        return f"read {self['path']}"
-
-    def perform(self, ops: Connection) -> str:
-        path = Path(self["path"])
-        return path.read_text() if path.exists() else "absent"
+    at = Path(path)
+    return at.read_text() if at.exists() else "absent"
 
 
 def step(folder: Path, number: int, pause: float = 0, lost: str = "", seen: bool = True) -> Step:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, apply, changes, connect
+from opslib.core.actions.actions import action
 from opslib.core.actions.results import result
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost
@@ -336,12 +337,12 @@ def test_a_file_that_was_taken_away_stops_the_change(
     made = [accidents.step(folder, number) for number in range(1, 4)]
     vandal = accidents.step(folder, 2)
 
-    def gone(self: Any, ops: Connection) -> str:
+    @action("test-gone", "write {text} to {path}")
+    def gone(ops: Connection, path: str, text: str, pause: float, lost: str) -> str:
         for ledger in project.records.rglob("*.steps.jsonl"):
             ledger.unlink()
         return "2"
 
-    vandal.do.__class__ = type("Gone", (accidents.Put,), {"perform": gone}, kind="test-gone")
     vandal.do["kind"] = "test-gone"
     made[1] = vandal
     with pytest.raises(

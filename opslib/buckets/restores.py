@@ -176,7 +176,7 @@ def check_back(ops: Connection, bucket: str, name: str, applied: Applied) -> Fin
     wanted: dict[str, str] = {}
     for step, undo in zip(applied.plan.steps, applied.undo, strict=False):
         objects = step.do["objects"]
-        if isinstance(step.do, CopyVersions) and undo:
+        if step.do["kind"] == "copy versions" and undo:
             wanted |= {each["Key"]: each["VersionId"] for each in undo[0]["objects"]}
         else:
             wanted |= {each["Key"]: each["under"] for each in objects if "under" in each}

@@ -88,9 +88,9 @@ def plan_undo(ops: Connection, record: str, unseen: str = "") -> Planned:
             continue
         _require_undo(was, left)
         title = f"Undo: {was['title']}"
-        made = [Step(title, Action.of(each), was["after"], was["before"]) for each in left or ()]
+        made = [Step(title, Action(each), was["after"], was["before"]) for each in left or ()]
         if made and was["observe"]:
-            made[-1] = replace(made[-1], observe=Action.of(was["observe"]))
+            made[-1] = replace(made[-1], observe=Action(was["observe"]))
             world.put(was["observe"], was["before"])
         steps += made
     return Planned(f"undo {change.id}", steps, notes, undoes=change.id)
@@ -131,7 +131,7 @@ def _require_undo(was: Json, left: list[Json] | None) -> None:
     if missing := [*awaited(left)]:
         raise Refused(
             f"To undo {was['named']}, its answer is needed ({missing[0]}), and that was lost. Undo "
-            f"it by hand: {'; '.join(str(Action.of(each)) for each in left)}. Then say so: "
+            f"it by hand: {'; '.join(str(Action(each)) for each in left)}. Then say so: "
             "unseen = 'not done'. Nothing was changed."
         )
 
@@ -179,7 +179,7 @@ def plan_resume(ops: Connection, record: str, unseen: str = "") -> Planned:
 
 def _again(kept: Json, name: str, results: Json, before: list[Step], named: str) -> Step:
     """A step of a kept plan, with what earlier ones answered. Raises Refused: that is not kept."""
-    do = Action.of(kept["do"]).resolved(results)
+    do = Action(kept["do"]).resolved(results)
     missing = {path.partition(".")[0] for path in awaited(do)} - {step.name for step in before}
     if missing or redaction.is_masked(json.dumps(do)):
         what = f"the answer of {missing.pop()}" if missing else "a value that was secret"
@@ -193,8 +193,8 @@ def _again(kept: Json, name: str, results: Json, before: list[Step], named: str)
         do,
         kept["before"],
         kept["after"],
-        None if undo is None else [Action.of(each).resolved(results) for each in undo],
-        Action.of(observe) if observe else None,
+        None if undo is None else [Action(each).resolved(results) for each in undo],
+        Action(observe) if observe else None,
         name,
     )
 
@@ -220,7 +220,7 @@ class _World:
             return sure or self.told(was, "done")
         key = key_of(was["observe"])
         if key not in self._seen:
-            self._seen[key] = look(self._ops, Action.of(was["observe"]))
+            self._seen[key] = look(self._ops, Action(was["observe"]))
         now = self._seen[key]
         tells = sure or was["after"] != was["before"]
         if tells and now in (was["after"], *befores):

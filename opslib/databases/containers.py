@@ -12,6 +12,7 @@ from typing import Any
 
 from opslib.core import (
     UTC_TIME,
+    Action,
     Connection,
     Finding,
     Findings,
@@ -44,7 +45,7 @@ def variable(ops: Connection, service: str, name: str) -> str:
     return next(found, "")
 
 
-def one_off(ops: Connection, facts: Json, before: str, after: str, newest: str) -> OneOff:
+def one_off(ops: Connection, facts: Json, before: str, after: str, newest: str) -> Action:
     """A command in a task of the revision that its service has now, where the service's tasks run.
 
     Raises Refused while another one runs.

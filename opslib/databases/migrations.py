@@ -33,7 +33,7 @@ from opslib.core import (
     quoted,
     sql,
 )
-from opslib.core.actions.actions import Invoke
+from opslib.core.actions.lambdas import Invoke
 from opslib.databases import containers
 from opslib.databases.instances import snapshots
 
@@ -261,7 +261,7 @@ def run_by(ops: Connection, facts: Json, before: str, after: str) -> Action:
     return invoke(ops, facts)
 
 
-def invoke(ops: Connection, facts: Json, **more: Any) -> Invoke:
+def invoke(ops: Connection, facts: Json, **more: Any) -> Action:
     """Invokes the function that a part of the target's file names; `more` of a payload."""
     seconds = functions.live(ops, facts["function"])["Timeout"]
     name = ops.target["functions"][facts["function"]]["name"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from opslib.core import (
     LAB,
+    Action,
     Aws,
     Connection,
     Finding,
@@ -88,7 +89,7 @@ def _bucket(ops: Connection, facts: Json) -> str:
     return str(ops.target["buckets"][facts["bucket"]]["name"])
 
 
-def _invoke(ops: Connection, facts: Json, **more: Any) -> Aws:
+def _invoke(ops: Connection, facts: Json, **more: Any) -> Action:
     """Invokes the function that copies."""
     payload = facts["payload"].plain() | more
     name = str(ops.target["functions"][facts["function"]]["name"])

@@ -9,6 +9,7 @@ from typing import Any
 from opslib import changes
 from opslib.core import (
     UTC_TIME,
+    Action,
     Aws,
     Connection,
     Finding,
@@ -177,7 +178,7 @@ def plan_block(ops: Connection, address: str, reason: str, unblock: bool = False
     return Planned(f"{verb} {wanted}", [step], notes)
 
 
-def _changed(known: Addresses, address: str, add: bool) -> Listed:
+def _changed(known: Addresses, address: str, add: bool) -> Action:
     given: Json = {"add": [address]} if add else {"drop": [address]}
     about = known.held.get("Description")
     more = {"Description": about} if about else {}

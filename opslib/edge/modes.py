@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from opslib.core import (
+    Action,
     Aws,
     Connection,
     Finding,
@@ -187,12 +188,12 @@ def _ended(listener: str, rule: Json) -> Step:
     )
 
 
-def _observed(listener: str, priority: int) -> Read:
+def _observed(listener: str, priority: int) -> Action:
     path = f"Rules[?Priority=='{priority}'].Actions[-1].Type | [0]"
     return Read(_ELB, "describe_rules", path, ListenerArn=listener)
 
 
-def _made(listener: str, priority: int, conditions: dict[str, list[str]], told: Any) -> Aws:
+def _made(listener: str, priority: int, conditions: dict[str, list[str]], told: Any) -> Action:
     given = [{"Field": of, _FIELDS[of]: {"Values": values}} for of, values in conditions.items()]
     actions = [{"Type": _FIXED, "Order": 1, "FixedResponseConfig": told}]
     at = {"ListenerArn": listener, "Priority": priority}

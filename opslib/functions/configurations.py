@@ -218,11 +218,11 @@ class Release:
             )
         return cls(function.name, alias, live, latest)
 
-    def call(self, operation: str, **parameters: Any) -> Aws:
+    def call(self, operation: str, **parameters: Any) -> Action:
         """A call that names the function."""
         return Aws("lambda", operation, FunctionName=self.name, **parameters)
 
-    def read(self, path: str, **parameters: Any) -> Read:
+    def read(self, path: str, **parameters: Any) -> Action:
         """Reads what GetFunctionConfiguration says at a path."""
         return Read("lambda", GET, path, FunctionName=self.name, **parameters)
 

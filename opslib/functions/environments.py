@@ -6,6 +6,7 @@ import json
 import re
 
 from opslib.core import (
+    Action,
     Connection,
     Findings,
     Frame,
@@ -132,7 +133,7 @@ def _told(value: str | None) -> str:
     return "not set" if value is None else value
 
 
-def _put(release: Release, name: str, value: str | None, **guard: str) -> Merge:
+def _put(release: Release, name: str, value: str | None, **guard: str) -> Action:
     put, drop = ({}, (name,)) if value is None else ({name: value}, ())
     write = release.call(UPDATE, **guard)
     return Merge(release.read(_VARIABLES), write, _VARIABLES, put=put, drop=drop)

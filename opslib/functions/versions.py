@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from opslib.core import (
+    Action,
     Aws,
     Connection,
     Finding,
@@ -262,7 +263,7 @@ def _alias_step(function: Function, present: Json, wanted: str) -> Step:
         path = "{version: FunctionVersion, others: RoutingConfig.AdditionalVersionWeights || `{}`}"
         was, becomes = {"version": live, "others": split}, {"version": wanted, "others": {}}
 
-    def move(version: str, weights: dict[str, float], **guard: str) -> Aws:
+    def move(version: str, weights: dict[str, float], **guard: str) -> Action:
         routing = {"RoutingConfig": {"AdditionalVersionWeights": weights}} if split else {}
         return Aws("lambda", "update_alias", **at, FunctionVersion=version, **routing, **guard)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from opslib.core import (
+    Action,
     Connection,
     Json,
     NotFound,
@@ -88,7 +89,7 @@ def behind(ops: Connection, name: str) -> list[str]:
         return []
 
 
-def read(name: str) -> Search:
+def read(name: str) -> Action:
     """Reads the name of an index, where there is one."""
     return Search("GET", f"/{name}", pick="keys(@) | [0]")
 
@@ -101,7 +102,7 @@ def _made(name: str, facts: Json) -> Step:
     )
 
 
-def _holds(name: str, ids: list[str]) -> Search:
+def _holds(name: str, ids: list[str]) -> Action:
     """Counts which of these an index holds."""
     asked = {"query": {"ids": {"values": ids}}}
     return Search("GET", f"/{name}/_count", asked, "count")

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 
 from opslib.core import (
+    Action,
     Aws,
     Connection,
     Finding,
@@ -36,7 +37,7 @@ def named(service: Service) -> Json:
     }
 
 
-def bounds_of(service: Service, path: str = "") -> Read:
+def bounds_of(service: Service, path: str = "") -> Action:
     """Its scalable target (DescribeScalableTargets), which is None where nothing scales it."""
     at = named(service)
     return Read(
@@ -122,7 +123,7 @@ def plan_scale(
     return Planned(f"{service}: {count(wanted, 'task')}", steps, notes)
 
 
-def _until(service: Service) -> Wait:
+def _until(service: Service) -> Action:
     all_run = "[runningCount == desiredCount && pendingCount == `0`] | [0]"
     return service.thing.until(all_run, [False], [True], SERVICE.seconds)
 
@@ -153,7 +154,7 @@ def _moved(service: Service, was: tuple[int, int], wanted: tuple[int, int]) -> I
         return
     at = named(service)
 
-    def put(bounds: tuple[int, int]) -> Aws:
+    def put(bounds: tuple[int, int]) -> Action:
         given = {"MinCapacity": bounds[0], "MaxCapacity": bounds[1]}
         return Aws(SCALING, "register_scalable_target", **at, **given)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from opslib.core import (
+    Action,
     Aws,
     Connection,
     Finding,
@@ -132,7 +133,7 @@ def plan_target(ops: Connection, service: str, value: float, policy: str = "") -
         rule = f"between {_LEAST} and {_MOST} %" if percent else "more than 0"
         raise UsageError(f"value={value:g}: {_metric(chosen)} is to be held {rule}.")
 
-    def put(aim: float) -> Aws:
+    def put(aim: float) -> Action:
         given = {"PolicyType": _TRACKING, _CONFIGURATION: config | {"TargetValue": aim}}
         return Aws(SCALING, "put_scaling_policy", **named(known), PolicyName=name, **given)
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from opslib.core import (
+    Action,
     Aws,
     Connection,
     Finding,
@@ -161,7 +162,7 @@ def plan_restore(
     )
 
 
-def _from_backup(ops: Connection, table: Table, name: str, to: str) -> tuple[Aws, str]:
+def _from_backup(ops: Connection, table: Table, name: str, to: str) -> tuple[Action, str]:
     found = list_backups(ops, table.key)
     known = found[(found["backup"] == name) & (found["status"] == "AVAILABLE")]
     if known.empty:
@@ -173,7 +174,7 @@ def _from_backup(ops: Connection, table: Table, name: str, to: str) -> tuple[Aws
     return Aws("dynamodb", "restore_table_from_backup", **given), f"from backup {name}"
 
 
-def _to_moment(ops: Connection, table: Table, at: str, to: str) -> tuple[Aws, str]:
+def _to_moment(ops: Connection, table: Table, at: str, to: str) -> tuple[Action, str]:
     given = {"SourceTableName": table.name, "TargetTableName": to}
     operation = "restore_table_to_point_in_time"
     if is_relative(at):

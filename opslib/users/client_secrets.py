@@ -9,6 +9,7 @@ from typing import Any
 
 from opslib import secrets, services
 from opslib.core import (
+    Action,
     Aws,
     ClientSecret,
     Connection,
@@ -124,5 +125,5 @@ def _plan_removal(ops: Connection, client: str, at: Any, has: Json) -> Planned:
     return Planned(f"the first secret of {client} away", [step], notes)
 
 
-def _number(ids: Json) -> Read:
+def _number(ids: Json) -> Action:
     return Read(COGNITO, "list_user_pool_client_secrets", "length(ClientSecrets)", **ids)

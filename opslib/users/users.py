@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from opslib.core import (
+    Action,
     Aws,
     Connection,
     Findings,
@@ -169,7 +170,7 @@ def plan_reset_mfa(ops: Connection, user: str) -> Planned:
     if _APP not in factors:
         return Planned(summary, notes=[f"{email} has no authenticator app switched on."])
 
-    def switch(on: bool, preferred: bool) -> Aws:
+    def switch(on: bool, preferred: bool) -> Action:
         setting = {"Enabled": on, "PreferredMfa": preferred}
         operation = "admin_set_user_mfa_preference"
         return Aws(COGNITO, operation, **who, SoftwareTokenMfaSettings=setting)

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from opslib import OpsError, Refused, UsageError, apply, changes, connect
-from opslib.core import redaction
+from opslib.core import Action, redaction
 from opslib.core.actions.actions import Aws, Read
 from opslib.core.connections.connection import Connection
 from opslib.core.plans.applying import planner
@@ -34,7 +34,7 @@ def last() -> str:
     return reading.list_records(target=TARGET)[0].id
 
 
-def tagging(value: str | None) -> Aws:
+def tagging(value: str | None) -> Action:
     """The bucket's one tag set to a value; None takes it away."""
     if value is None:
         return Aws("s3", "delete_bucket_tagging", Bucket=NAME)

@@ -15,5 +15,5 @@ def test_whoever_undoes_a_change_knows_every_kind_of_action() -> None:
         __import__(f"{actions.__name__}.{module.name}")
     code = "from opslib.core import Action; print(*Action.kinds, sep='\\n')"
     known = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    ours = {kind for kind, made in Action.kinds.items() if made.__module__.startswith("opslib.")}
+    ours = {kind for kind, made in Action.kinds.items() if made.do.__module__.startswith("opslib.")}
     assert ours - set(known.stdout.splitlines()) == set()

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import SSLError
 
 from opslib import NotFound, OpsError, Unfinished, apply
-from opslib.core.actions.actions import Aws, Read
+from opslib.core.actions.actions import Action, Aws, Read
 from opslib.core.connections import sending
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost
@@ -29,7 +29,7 @@ BUCKET = "bluemoxon-staging-images"
 TAGS = Read("s3", "get_bucket_tagging", "TagSet[0].Value", Bucket=BUCKET)
 
 
-def tagging(value: str) -> Aws:
+def tagging(value: str) -> Action:
     tags = {"TagSet": [{"Key": "step", "Value": value}]}
     return Aws("s3", "put_bucket_tagging", Bucket=BUCKET, Tagging=tags)
 

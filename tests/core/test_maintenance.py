@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from opslib import Refused, apply, changes, connect
-from opslib.core.actions.actions import Aws, Wait
+from opslib.core.actions.actions import Action, Aws, Wait
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import Facts
 from opslib.core.plans import maintenance
@@ -111,7 +111,7 @@ def plan_protection(ops: Connection, seconds: int = 60) -> Planned:
     table = ops.target["tables"]["captions"]["name"]
     path, read = "Table.DeletionProtectionEnabled", ("dynamodb", "describe_table")
 
-    def put(value: bool) -> Aws:
+    def put(value: bool) -> Action:
         return Aws("dynamodb", "update_table", TableName=table, DeletionProtectionEnabled=value)
 
     wait = Wait(*read, path, [False], [True], seconds, TableName=table)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, apply, conclude, connect
-from opslib.core.actions.actions import Aws, Merge, Read, Wait
+from opslib.core.actions.actions import Action, Aws, Merge, Read, Wait
 from opslib.core.actions.results import result
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import Policy
@@ -319,7 +319,7 @@ def test_a_merge_shows_what_it_changes_and_nothing_else(ops: Connection) -> None
         ),
     ],
 )
-def test_what_aws_would_not_take_ends_the_preview(ops: Connection, do: Aws, said: str) -> None:
+def test_what_aws_would_not_take_ends_the_preview(ops: Connection, do: Action, said: str) -> None:
     make = planner(lambda _: Planned("try", [Step("Try it", do)]))
     if not said:
         assert make(ops).steps

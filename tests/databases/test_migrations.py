@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, Unfinished, UsageError, apply, connect
-from opslib.core.actions import lambdas
+from opslib.core.actions.lambdas import Invoke
 from opslib.core.connections import sessions
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import Facts
@@ -172,7 +172,7 @@ def test_the_end_of_a_log_is_shown_without_secrets(
         ledger, monkeypatch, migrate={"function": "db-migration", "payload": {login["password"]: 1}}
     )
     with pytest.raises(OpsError, match=r"Its log ends:[\s\S]*\[secret [^\]]+\]"):
-        lambdas.invoke(ledger, "loglineos-db-migration-production", {login["password"]: 1}, 30)
+        Invoke("loglineos-db-migration-production", {login["password"]: 1}, 30).perform(ledger)
 
 
 @pytest.mark.some(3)
@@ -192,10 +192,10 @@ def test_a_well_formed_answer_may_tell_of_a_failure(
 ) -> None:
     monkeypatch.setattr(ledger, "call_once", lambda *_, **__: {"Payload": answered})
     if not said:
-        assert lambdas.invoke(ledger, "f", {}, 1) == answered
+        assert Invoke("f", {}, 1).perform(ledger) == answered
         return
     with pytest.raises(OpsError, match=f"f answered that it failed: {said}"):
-        lambdas.invoke(ledger, "f", {}, 1)
+        Invoke("f", {}, 1).perform(ledger)
 
 
 @pytest.mark.slow
@@ -220,7 +220,7 @@ def test_a_function_that_does_not_answer_is_called_once_and_may_still_run(
         Unfinished,
         match=r"may still be running. It is not called again. Look: opslib run logs/search",
     ):
-        lambdas.invoke(ledger, "f", {}, -14.5)  # it waits fifteen seconds longer than that
+        Invoke("f", {}, -14.5).perform(ledger)  # it waits fifteen seconds longer than that
     time.sleep(0.5)
     server.shutdown()
     assert len(asked) == 1

@@ -118,7 +118,8 @@ def test_when_it_stops_half_way_undo_takes_the_record_away(
     def stop(*_: Any) -> None:
         raise stopped("while reading back")
 
-    monkeypatch.setattr(actions.Appears, "perform", stop)
+    kinds = actions.Action.kinds
+    monkeypatch.setitem(kinds, "appears", kinds["appears"]._replace(do=stop))
     with pytest.raises(stopped):
         apply(ops, releases.plan_test_record(ops), "now", TARGET)
     assert visible(ops) == 1

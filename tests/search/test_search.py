@@ -10,6 +10,8 @@ import pytest
 
 from opslib import Unfinished, apply, search
 from opslib.changes import plan_undo
+from opslib.core.actions.actions import Action
+from opslib.core.actions.stores import searches
 from opslib.core.actions.stores.searches import Put, Take
 from opslib.core.connections import addresses
 from opslib.core.connections.connection import Connection
@@ -132,7 +134,7 @@ def test_what_somebody_indexed_meanwhile_is_neither_written_over_nor_taken_back(
     plan = search.plan_reindex(lost, "documents")
     [first, *_] = plan.steps[0].do["ids"]
     write(lost, first, {"name": "by the app"})
-    put = Put.of(plan.steps[0].do)
+    put = Action(plan.steps[0].do)
     done = put.perform(lost)
     assert (len(done["created"]), done["there"], done["gone"]) == (16, 1, 0)
     assert source(lost, first) == {"name": "by the app"}
@@ -222,11 +224,11 @@ def test_reindexing_from_an_index_that_is_not_there_is_said_at_once(ops: Connect
 def test_documents_that_are_not_taken_are_told_and_the_others_can_be_undone(
     lost: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put: Any = Put.of(search.plan_reindex(lost, "documents").steps[0].do)
-    made = put._documents(lost)
+    put: Any = Action(search.plan_reindex(lost, "documents").steps[0].do)
+    made = searches._documents(lost, put["ids"], put["statement"], "")
     first = next(iter(made))
     made[first] = made[first] | {"createdAt": "yesterday"}
-    monkeypatch.setattr(Put, "_documents", lambda self, ops: made)
+    monkeypatch.setattr(searches, "_documents", lambda *_: made)
     with pytest.raises(OpsError, match=r"1 documents were not taken.*mapper_parsing") as raised:
         put.perform(lost)
     done = raised.value.done
@@ -245,7 +247,7 @@ def test_large_documents_go_in_several_requests(
         return {"items": [{"create": {"_id": id, "status": 201}} for id in ids]}
 
     made = {str(n): {"text": "x" * 1_500_000} for n in range(5)}
-    monkeypatch.setattr(Put, "_documents", lambda self, ops: made)
+    monkeypatch.setattr(searches, "_documents", lambda *_: made)
     monkeypatch.setattr(domains, "ask", ask)
     assert Put("documents", [*made]).perform(ops)["created"] == [*made]
     assert sent == [4, 4, 2]
@@ -264,7 +266,7 @@ def test_what_was_put_before_a_request_failed_is_told_and_can_be_taken_out(
         return {"items": [{"create": {"_id": id, "status": 201}} for id in ids]}
 
     made = {str(n): {"text": "x" * 1_500_000} for n in range(5)}
-    monkeypatch.setattr(Put, "_documents", lambda self, ops: made)
+    monkeypatch.setattr(searches, "_documents", lambda *_: made)
     monkeypatch.setattr(domains, "ask", ask)
     with pytest.raises(OpsError, match=r"3 documents were not taken.*overloaded") as raised:
         Put("documents", [*made]).perform(ops)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from opslib import OpsError, Refused, UsageError, apply, conclude, connect, secrets
-from opslib.core.actions.watching import Anew
+from opslib.core.actions.watching import rollouts
 from opslib.core.connections.connection import Connection
 from opslib.services.consumers import _names
 from tests import notebooks
@@ -85,12 +85,12 @@ def test_tasks_that_hold_a_value_of_before_are_named_and_started_anew(
 def test_who_fails_with_the_new_value_ends_the_plan_and_the_way_back_is_named(
     ops: Connection, lab: PracticeLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = Anew._look
+    look = rollouts._left
 
-    def failing(self: Anew, ops: Connection, ours: Any) -> Any:
-        return look(self, ops, {**ours, "id": "ecs-svc/0"})  # another one took its place
+    def failing(ops: Connection, cluster: str, service: str, ours: str) -> Any:
+        return look(ops, cluster, service, "ecs-svc/0")  # another one took its place
 
-    monkeypatch.setattr(Anew, "_look", failing)
+    monkeypatch.setattr(rollouts, "_left", failing)
     plan = secrets.plan_rotate(ops, SECRET, HF, "new")
     with pytest.raises(OpsError, match=r"(?s)Step 3 of 3 .*do not stay.*changes/undo"):
         apply(ops, plan, "now", confirmed(TARGET))

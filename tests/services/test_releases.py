@@ -10,7 +10,7 @@ import pytest
 from botocore.stub import Stubber
 
 from opslib import OpsError, Refused, UsageError, apply, services, told
-from opslib.core.actions.actions import Aws
+from opslib.core.actions.actions import Action, Aws
 from opslib.core.actions.watching import Rollout
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Unfinished
@@ -233,7 +233,7 @@ def test_a_deployment_that_fails_is_taken_back_by_whom_it_is(
     said: str,
 ) -> None:
     done: list[str] = []
-    monkeypatch.setattr(ops, "change", lambda _, call, token="", /, **__: done.append(call))
+    monkeypatch.setattr(ops, "change", lambda _, call, /, **__: done.append(call))
     with Stubber(ops.client("ecs")) as stub:
         stub.add_response("describe_services", described(ops, breaker, **primary))
         stub.add_client_error("list_tasks", "AccessDeniedException")
@@ -247,10 +247,10 @@ def test_a_deployment_that_fails_is_taken_back_by_whom_it_is(
 
 @pytest.mark.parametrize("back", [None, BACK])
 def test_one_that_does_not_end_is_taken_back_or_told_as_unfinished(
-    ops: Connection, monkeypatch: pytest.MonkeyPatch, back: Aws | None
+    ops: Connection, monkeypatch: pytest.MonkeyPatch, back: Action | None
 ) -> None:
     done: list[str] = []
-    monkeypatch.setattr(ops, "change", lambda _, call, token="", /, **__: done.append(call))
+    monkeypatch.setattr(ops, "change", lambda _, call, /, **__: done.append(call))
     with Stubber(ops.client("ecs")) as stub:
         for _ in range(2):
             stub.add_response(

@@ -9,7 +9,7 @@ Action
 ├── Select    the one value that a query answers
 ├── Http      a request to the system's API
 ├── Appears   until the API tells of a record
-├── Invoke    a Lambda function, once
+├── Invoke    a Lambda function, once (lambdas)
 └── Watch     a version as it begins to serve, Anew a service's tasks, OneOff a task (watching)
 
 What keeps to what was shown: exact.py; what is done to a search domain: searches.py.
@@ -17,231 +17,202 @@ What keeps to what was shown: exact.py; what is done to a search domain: searche
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Concatenate, NamedTuple
 
 import jmespath
 
 from opslib.core import redaction
-from opslib.core.actions import lambdas, passwords
+from opslib.core.actions import passwords
 from opslib.core.actions.results import resolved
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, OpsError, Refused, Unfinished
+from opslib.core.findings import P
 from opslib.core.tables import Json, Params
 from opslib.core.waiting import poll
 
 
+class Form(NamedTuple):
+    """What is known of a kind of action."""
+
+    do: Callable[..., Any]
+    said: str | Callable[[Action], str]
+
+
 class Action(Json):
-    """A `kind`, and what its constructor takes, as plain data: what a record keeps of it."""
+    """A `kind`, and what its function takes, as plain data: what a record keeps of it."""
 
-    kind: ClassVar[str]
-    kinds: ClassVar[dict[str, type[Action]]] = {}
-    token = ""  # the same for each attempt at this step, and no other: for what AWS does once
-
-    def __init_subclass__(cls, kind: str) -> None:
-        cls.kind = kind
-        cls.kinds[kind] = cls
-
-    def __new__(cls, /, *given: Any, **named: Any) -> Self:
-        made = super().__new__(cls)
-        if given or named:
-            held = inspect.signature(cls.__init__).bind(made, *given, **named)
-            held.apply_defaults()
-            made.update(kind=cls.kind, **dict([*held.arguments.items()][1:]))
-        return made
-
-    @classmethod
-    def of(cls, kept: Params) -> Action:
-        """The action that a record keeps as plain JSON."""
-        kind = cls.kinds[kept["kind"]]
-        made = kind.__new__(kind)
-        made.update(kept)
-        return made
+    kinds: ClassVar[dict[str, Form]] = {}
 
     def __str__(self) -> str:
         """In one line, for a person."""
-        raise NotImplementedError
+        said = self.kinds[self["kind"]].said
+        return said.format_map(self) if isinstance(said, str) else said(self)
 
     def perform(self, ops: Connection) -> Any:
         """Do it. Raises Lost when it may be done; any other OpsError when it is not, as far as we
         can know.
         """
-        raise NotImplementedError
+        do = self.kinds[self["kind"]].do
+        held = inspect.BoundArguments(inspect.signature(do), OrderedDict(self, ops=ops))
+        return do(*held.args, **held.kwargs)
 
     def resolved(self, results: Params) -> Action:
         """With each `result(…)` in it replaced whose step is in `results`; by its path or name."""
-        return self.of(resolved(dict(self), results))
+        return Action(resolved(dict(self), results))
 
 
-class Aws(Action, kind="aws"):
+def action(
+    kind: str, said: str | Callable[[Action], str]
+) -> Callable[[Callable[Concatenate[Connection, P], Any]], Callable[P, Action]]:
+    """Make a function a kind of action: called without its connection it says what is to be done,
+    as data, and `perform` calls it with one.
+
+    `said`: that in one line, in which {…} is what it was given.
+    """
+
+    def known(do: Callable[Concatenate[Connection, P], Any]) -> Callable[P, Action]:
+        Action.kinds[kind] = Form(do, said)
+
+        @functools.wraps(do)
+        def made(*given: P.args, **named: P.kwargs) -> Action:
+            held = inspect.signature(do).bind(None, *given, **named)
+            held.apply_defaults()
+            del held.arguments["ops"]
+            return Action({"kind": kind} | held.arguments)
+
+        return made
+
+    return known
+
+
+def called(do: Action) -> str:
+    """An AWS call in one line."""
+    parameters = ", ".join(f"{k}={_brief(v)}" for k, v in do["parameters"].items())
+    return f"{do['service']}.{do['operation']}({parameters})"
+
+
+@action("aws", called)
+def Aws(ops: Connection, service: str, operation: str, /, **parameters: Any) -> Any:
     """An AWS call by its boto3 names. A parameter may be `result(…)` of a step, or `file(…)`."""
-
-    def __init__(self, service: str, operation: str, /, **parameters: Any) -> None: ...
-
-    def __str__(self) -> str:
-        parameters = ", ".join(f"{k}={_brief(v)}" for k, v in self["parameters"].items())
-        return f"{self['service']}.{self['operation']}({parameters})"
-
-    def perform(self, ops: Connection) -> Any:
-        return ops.change(self["service"], self["operation"], self.token, **self._given(ops))
-
-    def _given(self, ops: Connection) -> Json:
-        return {name: _content(ops, value) for name, value in self["parameters"].items()}
+    return ops.change(service, operation, **_given(ops, parameters))
 
 
-class Read(Aws, kind="read"):
+@action("read", called)
+def Read(ops: Connection, service: str, operation: str, path: str, /, **parameters: Any) -> Any:
     """The value at a JMESPath in an AWS answer."""
-
-    def __init__(self, service: str, operation: str, path: str, /, **parameters: Any) -> None: ...
-
-    def perform(self, ops: Connection) -> Any:
-        answer = ops.call(self["service"], self["operation"], **self._given(ops))
-        return jmespath.search(self["path"], answer)
+    return jmespath.search(path, ops.call(service, operation, **_given(ops, parameters)))
 
 
-class Wait(Read, kind="wait"):
+@action("wait", lambda do: f"{called(do)} until {do['path']} is {_either(do['expect'])}")
+def Wait(
+    ops: Connection,
+    service: str,
+    operation: str,
+    path: str,
+    /,
+    pending: list[Any],
+    expect: list[Any],
+    timeout_seconds: int = 600,
+    **parameters: Any,
+) -> Any:
     """Poll a value while it is one of the pending states; it must end as one of those expected."""
-
-    def __init__(
-        self,
-        service: str,
-        operation: str,
-        path: str,
-        /,
-        pending: list[Any],
-        expect: list[Any],
-        timeout_seconds: int = 600,
-        **parameters: Any,
-    ) -> None: ...
-
-    def __str__(self) -> str:
-        expected = " or ".join(map(str, self["expect"]))
-        return f"{super().__str__()} until {self['path']} is {expected}"
-
-    def perform(self, ops: Connection) -> Any:
-        value, waited = poll(
-            lambda: super(Wait, self).perform(ops),
-            lambda value: value not in self["pending"],
-            self["timeout_seconds"],
-            lambda value: f"{self['path']} is {value}",
-        )
-        if value in self["pending"]:
-            raise Unfinished(f"{self}: still {value} after {waited:.0f} s; it may yet finish.")
-        if value not in self["expect"]:
-            raise OpsError(f"{self}: ended as {value}.")
-        return value
+    read = Read(service, operation, path, **parameters)
+    value, waited = poll(
+        lambda: read.perform(ops),
+        lambda value: value not in pending,
+        timeout_seconds,
+        lambda value: f"{path} is {value}",
+    )
+    said = f"{read} until {path} is {_either(expect)}"
+    if value in pending:
+        raise Unfinished(f"{said}: still {value} after {waited:.0f} s; it may yet finish.")
+    if value not in expect:
+        raise OpsError(f"{said}: ended as {value}.")
+    return value
 
 
-class Merge(Action, kind="merge"):
+def _either(expect: list[Any]) -> str:
+    return " or ".join(map(str, expect))
+
+
+def _merged(do: Action) -> str:
+    changes = [f"{k}={v}" for k, v in do["put"].items()]
+    said = ", ".join([*changes, *(f"without {k}" for k in do["drop"])])
+    return f"{Action(do['write'])}: {do['parameter']} {said}, the others kept"
+
+
+@action("merge", _merged)
+def Merge(
+    ops: Connection,
+    source: Action,
+    write: Action,
+    parameter: str,
+    /,
+    put: Json,
+    drop: Sequence[str] = (),
+) -> Any:
     """Read a mapping, set and drop keys, write it back in `parameter` (dotted).
 
     Other keys, secret or not, stay and are not shown.
     """
-
-    def __init__(
-        self,
-        source: Read,
-        write: Aws,
-        parameter: str,
-        /,
-        put: Json,
-        drop: Sequence[str] = (),
-    ) -> None: ...
-
-    def __str__(self) -> str:
-        changes = [f"{k}={v}" for k, v in self["put"].items()]
-        said = ", ".join([*changes, *(f"without {k}" for k in self["drop"])])
-        return f"{self.of(self['write'])}: {self['parameter']} {said}, the others kept"
-
-    def perform(self, ops: Connection) -> Any:
-        present = dict(self.of(self["source"]).perform(ops) or {})
-        wanted = {k: v for k, v in present.items() if k not in self["drop"]} | self["put"]
-        for part in reversed(self["parameter"].split(".")):
-            wanted = {part: wanted}
-        write = self["write"]
-        called = write["service"], write["operation"], self.token
-        return ops.change(*called, **write["parameters"], **wanted)
+    present = Action(source).perform(ops) or {}
+    wanted = {k: v for k, v in present.items() if k not in drop} | put
+    for part in reversed(parameter.split(".")):
+        wanted = {part: wanted}
+    return ops.change(write["service"], write["operation"], **write["parameters"], **wanted)
 
 
-class Sql(Action, kind="sql"):
+@action("sql", "SQL ({rows} rows): {statement}")
+def Sql(ops: Connection, statement: str, parameters: Json | list[Json], rows: int) -> Any:
     """One statement in a transaction of its own, rolled back unless it affects just `rows` rows."""
-
-    def __init__(self, statement: str, parameters: Json | list[Json], rows: int) -> None: ...
-
-    def __str__(self) -> str:
-        return f"SQL ({self['rows']} rows): {self['statement']}"
-
-    def perform(self, ops: Connection) -> Any:
-        return sql.execute(ops, self["statement"], self["parameters"], self["rows"])
+    return sql.execute(ops, statement, parameters, rows)
 
 
-class Select(Action, kind="select"):
+@action("select", "SQL: {statement}")
+def Select(ops: Connection, /, statement: str, **parameters: Any) -> Any:
     """The one value that a query answers; json_build_object makes one of several."""
-
-    def __init__(self, statement: str, **parameters: Any) -> None: ...
-
-    def __str__(self) -> str:
-        return f"SQL: {self['statement']}"
-
-    def perform(self, ops: Connection) -> Any:
-        return sql.value(ops, self["statement"], self["parameters"])
+    return sql.value(ops, statement, parameters)
 
 
-class Http(Action, kind="http"):
+def asked(do: Action) -> str:
+    """A request in one line."""
+    return f"{do['method']} {do['path']}" + (f" {json.dumps(do['body'])}" if do["body"] else "")
+
+
+@action("http", asked)
+def Http(ops: Connection, method: str, path: str, body: Any = None, auth: bool = True) -> Any:
     """A request to the system's API; anything but 2xx with JSON is an error."""
-
-    def __init__(self, method: str, path: str, body: Any = None, auth: bool = True) -> None: ...
-
-    def __str__(self) -> str:
-        body = f" {json.dumps(self['body'])}" if self["body"] else ""
-        return f"{self['method']} {self['path']}{body}"
-
-    def perform(self, ops: Connection) -> Any:
-        answer = ops.http(self["method"], self["path"], self["body"], auth=self["auth"])
-        if self["method"] != "GET" and (
-            answer.status >= 500 or (answer.ok and answer.body is None)
-        ):
-            raise Lost(f"{answer} answered {answer.status}: {answer.text:.200}, so it may be done.")
-        return answer.json()
+    answer = ops.http(method, path, body, auth=auth)
+    if method != "GET" and (answer.status >= 500 or (answer.ok and answer.body is None)):
+        raise Lost(f"{answer} answered {answer.status}: {answer.text:.200}, so it may be done.")
+    return answer.json()
 
 
-class Appears(Action, kind="appears"):
+def _appears(path: str, field: str, value: Any) -> str:
+    return f"GET {path} until it tells of {field} {_brief(value)}"
+
+
+@action("appears", lambda do: _appears(do["path"], do["field"], do["value"]))
+def Appears(
+    ops: Connection, path: str, field: str, value: Any, auth: bool = True, timeout_seconds: int = 30
+) -> Any:
     """GET until the answer tells, anywhere in it, of an object whose `field` has that value."""
 
-    def __init__(
-        self, path: str, field: str, value: Any, auth: bool = True, timeout_seconds: int = 30
-    ) -> None: ...
+    def look() -> Any:
+        return find_object(ops.http("GET", path, auth=auth).json(), field, value)
 
-    def __str__(self) -> str:
-        return f"GET {self['path']} until it tells of {self['field']} {_brief(self['value'])}"
-
-    def perform(self, ops: Connection) -> Any:
-        def look() -> Any:
-            answer = ops.http("GET", self["path"], auth=self["auth"]).json()
-            return find_object(answer, self["field"], self["value"])
-
-        found, _ = poll(look, lambda found: found is not None, self["timeout_seconds"])
-        if found is None:
-            raise OpsError(f"{self}: it does not, after {self['timeout_seconds']} s.")
-        return found
-
-
-class Invoke(Action, kind="invoke"):
-    """Invoke a Lambda function by its AWS name and wait as long as it may run; never twice."""
-
-    def __init__(self, function: str, payload: Json, timeout_seconds: float) -> None: ...
-
-    def __str__(self) -> str:
-        payload = json.dumps(self["payload"])
-        return f"lambda.invoke(FunctionName={self['function']}, Payload={payload})"
-
-    def perform(self, ops: Connection) -> Any:
-        return lambdas.invoke(ops, self["function"], self["payload"], self["timeout_seconds"])
+    found, _ = poll(look, lambda found: found is not None, timeout_seconds)
+    if found is None:
+        raise OpsError(f"{_appears(path, field, value)}: it does not, after {timeout_seconds} s.")
+    return found
 
 
 def file(path: Path) -> Json:
@@ -274,6 +245,10 @@ def _brief(value: Any) -> str:
             return "<made when applied, into a private file>"
     text = redaction.mask(json.dumps(value, default=str))
     return text if len(text) <= 160 else f"{text[:150]}… ({len(text):,} characters)"
+
+
+def _given(ops: Connection, parameters: Params) -> Json:
+    return {name: _content(ops, value) for name, value in parameters.items()}
 
 
 def _content(ops: Connection, value: Any) -> Any:

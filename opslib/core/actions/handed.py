@@ -13,7 +13,7 @@ from typing import Any
 
 from opslib.core import redaction
 from opslib.core.actions import passwords
-from opslib.core.actions.actions import Action
+from opslib.core.actions.actions import Action, action
 from opslib.core.actions.logins import PENDING, put_pending, version_of
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused, UsageError
@@ -86,30 +86,27 @@ def _text(path: Path) -> str:
     return text
 
 
-class Given(Action, kind="given"):
+def _given(do: Action) -> str:
+    source = do["source"]
+    of = f"what is in {source['file']}" if "file" in source else "a value made when applied"
+    called = f"secretsmanager.put_secret_value({do['secret']}, {PENDING})"
+    if not do["key"]:
+        return f"{called}: it becomes {of}"
+    return f"{called}: {do['key']} becomes {of}, the other keys are kept"
+
+
+@action("given", _given)
+def Given(ops: Connection, secret: str, key: str, source: Json) -> Any:
     """A version of a secret, pending: of JSON with another value under one key, the others kept.
 
     Without a key all of it is the value. Read again and compared before anybody is told of it.
     """
-
-    def __init__(self, secret: str, key: str, source: Json) -> None: ...
-
-    def __str__(self) -> str:
-        source = self["source"]
-        of = f"what is in {source['file']}" if "file" in source else "a value made when applied"
-        called = f"secretsmanager.put_secret_value({self['secret']}, {PENDING})"
-        if not self["key"]:
-            return f"{called}: it becomes {of}"
-        return f"{called}: {self['key']} becomes {of}, the other keys are kept"
-
-    def perform(self, ops: Connection) -> Any:
-        name = self["secret"]
-        new = value(self["source"], f"new {self['key']} of {name}")
-        wanted = json.dumps({**ops.secret(name), self["key"]: new}) if self["key"] else new
-        done = put_pending(ops, self, wanted)
-        if version_of(ops, name, PENDING) != wanted:
-            raise OpsError(f"The pending version of {name!r} is not what was put there.", done)
-        return done
+    new = value(source, f"new {key} of {secret}")
+    wanted = json.dumps({**ops.secret(secret), key: new}) if key else new
+    done = put_pending(ops, secret, wanted)
+    if version_of(ops, secret, PENDING) != wanted:
+        raise OpsError(f"The pending version of {secret!r} is not what was put there.", done)
+    return done
 
 
 def pending(ops: Connection, secret: str) -> Json:
@@ -118,15 +115,11 @@ def pending(ops: Connection, secret: str) -> Json:
     return found
 
 
-class ClientSecret(Action, kind="client secret"):
+@action(
+    "client secret",
+    "cognito-idp.add_user_pool_client_secret({client[ClientId]}): {key} of {secret}, " + PENDING,
+)
+def ClientSecret(ops: Connection, client: Json, secret: str, key: str) -> Any:
     """Cognito's app client takes what is pending in a secret as another one of its own."""
-
-    def __init__(self, client: Json, secret: str, key: str) -> None: ...
-
-    def __str__(self) -> str:
-        at = f"{self['key']} of {self['secret']}, {PENDING}"
-        return f"cognito-idp.add_user_pool_client_secret({self['client']['ClientId']}): {at}"
-
-    def perform(self, ops: Connection) -> Any:
-        given = {**self["client"], "ClientSecret": pending(ops, self["secret"])[self["key"]]}
-        return ops.change("cognito-idp", "add_user_pool_client_secret", self.token, **given)
+    given = {**client, "ClientSecret": pending(ops, secret)[key]}
+    return ops.change("cognito-idp", "add_user_pool_client_secret", **given)

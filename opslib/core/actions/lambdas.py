@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from typing import Any
 
+from opslib.core.actions.actions import action
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, OpsError
+from opslib.core.tables import Json
 from opslib.core.text import cut
 
 _BAD = ("error", "failed", "failure")
 _TOLD = ("error", "message", "errorMessage", "detail", "body")
 
 
-def invoke(ops: Connection, function: str, payload: Mapping[str, Any], seconds: float) -> Any:
-    """What the function answers. `seconds`: how long it may run; we wait a little longer.
+@action(
+    "invoke",
+    lambda do: f"lambda.invoke(FunctionName={do['function']}, Payload={json.dumps(do['payload'])})",
+)
+def Invoke(ops: Connection, function: str, payload: Json, timeout_seconds: float) -> Any:
+    """Invoke a Lambda function by its AWS name and wait as long as it may run, and a little longer.
 
     Raises OpsError (it failed, or its answer says so: with the end of its log), Lost (no answer: it
     may still run), Unfinished (it was not called).
     """
+    seconds = timeout_seconds + 15
+    given = {"FunctionName": function, "Payload": payload, "LogType": "Tail"}
     try:
-        answer = ops.call_once(
-            seconds + 15,
-            "lambda",
-            "invoke",
-            FunctionName=function,
-            Payload=dict(payload),
-            LogType="Tail",
-        )
+        answer = ops.call_once(seconds, "lambda", "invoke", **given)
     except Lost as exc:
         raise Lost(
-            f"{function} gave no answer within {seconds + 15:g} s, and may still be running. It "
+            f"{function} gave no answer within {seconds:g} s, and may still be running. It "
             "is not called again. Look: "
             f"opslib run logs/search -t {ops.target.name} -p function=/aws/lambda/{function}; "
             "then preview again."
@@ -45,7 +46,7 @@ def _trouble(said: Any) -> str:
     """What a well-formed answer says of a failure: an HTTP status, or a word; empty when it says
     nothing of the kind.
     """
-    if not isinstance(said, Mapping):
+    if not isinstance(said, dict):
         return ""
     code, word = said.get("statusCode"), str(said.get("status", "")).lower()
     refused = isinstance(code, int) and code >= 400

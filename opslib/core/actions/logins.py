@@ -11,7 +11,7 @@ from typing import Any
 
 from opslib.core import redaction
 from opslib.core.actions import passwords
-from opslib.core.actions.actions import Action, Aws
+from opslib.core.actions.actions import Action, action
 from opslib.core.connections import addresses, sessions, sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, NotFound, OpsError, Unfinished
@@ -24,11 +24,14 @@ REFUSED, TAKEN = "refused", "taken"
 _LENGTH = 32  # Aurora takes 8 to 41 characters, RDS's PostgreSQL 8 to 128
 
 
-def put_pending(ops: Connection, do: Action, value: Any) -> Json:
-    """A value as the pending version of the secret that an action names."""
+_PUT = f"secretsmanager.put_secret_value({{secret}}, {PENDING}): "
+
+
+def put_pending(ops: Connection, secret: str, value: Any) -> Json:
+    """A value as the pending version of a secret."""
     text = value if isinstance(value, str) else json.dumps(value)
-    given = {"SecretId": do["secret"], "SecretString": text, "VersionStages": [PENDING]}
-    return ops.change("secretsmanager", "put_secret_value", do.token, **given)
+    given = {"SecretId": secret, "SecretString": text, "VersionStages": [PENDING]}
+    return ops.change("secretsmanager", "put_secret_value", **given)
 
 
 def version_of(ops: Connection, secret: str, stage: str) -> str:
@@ -37,118 +40,81 @@ def version_of(ops: Connection, secret: str, stage: str) -> str:
     return str(ops.call("secretsmanager", "get_secret_value", **given)["SecretString"])
 
 
-class Renewed(Action, kind="renewed"):
+def _anew(do: Action) -> str:
+    field = f"its {'.'.join(do['at'])}" if do["at"] else "it"
+    return f"{_PUT}{field} made anew".format_map(do)
+
+
+@action("renewed", _anew)
+def Renewed(ops: Connection, secret: str, at: list[str]) -> Any:
     """A version of the secret, pending, with a new password in it and all else as it is.
 
     Only signs that Aurora takes and an address needs no escape for. A killed run loses nothing: the
     new password is kept before the database is told of it.
     """
-
-    def __init__(self, secret: str, at: list[str]) -> None: ...
-
-    def __str__(self) -> str:
-        field = f"its {'.'.join(self['at'])}" if self["at"] else "it"
-        return f"secretsmanager.put_secret_value({self['secret']}, {PENDING}): {field} made anew"
-
-    def perform(self, ops: Connection) -> Any:
-        password = passwords.made(_LENGTH, "-_.")
-        redaction.register(password, f"new password of {self['secret']}")
-        value = addresses.placed(ops.secret(self["secret"]), self["at"], password)
-        return put_pending(ops, self, value)
+    password = passwords.made(_LENGTH, "-_.")
+    redaction.register(password, f"new password of {secret}")
+    return put_pending(ops, secret, addresses.placed(ops.secret(secret), at, password))
 
 
-class Pointed(Action, kind="pointed"):
+@action("pointed", _PUT + "its address is {at[host]}:{at[port]}")
+def Pointed(ops: Connection, secret: str, at: Json, called: Json) -> Any:
     """A version of the secret, pending, with another address in it and all else as it is.
 
     `at`: host, port, and database where it has another name. `called`: what the secret calls them.
     """
-
-    def __init__(self, secret: str, at: Json, called: Json) -> None: ...
-
-    def __str__(self) -> str:
-        at = f"{self['at']['host']}:{self['at']['port']}"
-        return f"secretsmanager.put_secret_value({self['secret']}, {PENDING}): its address is {at}"
-
-    def perform(self, ops: Connection) -> Any:
-        value = addresses.moved(ops.secret(self["secret"]), self["at"], self["called"])
-        return put_pending(ops, self, value)
+    return put_pending(ops, secret, addresses.moved(ops.secret(secret), at, called))
 
 
-class Login(Action, kind="login"):
+@action("login", "log in with {stage} of secret {secret}")
+def Login(ops: Connection, secret: str, at: list[str], stage: str) -> Any:
     """Whether the database takes a login with the password of that version of the secret.
 
     Where there is no such version, none is taken.
     """
-
-    def __init__(self, secret: str, at: list[str], stage: str) -> None: ...
-
-    def __str__(self) -> str:
-        return f"log in with {self['stage']} of secret {self['secret']}"
-
-    def perform(self, ops: Connection) -> Any:
-        try:
-            password = self._password(ops, self["stage"])
-        except NotFound:
-            return REFUSED
-        return TAKEN if _why_refused(ops, password) is None else REFUSED
-
-    def _password(self, ops: Connection, stage: str) -> str:
-        text = version_of(ops, self["secret"], stage)
-        found = decoded(text, text) if self["at"] else text.strip()
-        for key in self["at"]:
-            found = found[key]
-        redaction.register(str(found), f"password of {self['secret']}")
-        return str(found)
+    try:
+        password = _password(ops, secret, at, stage)
+    except NotFound:
+        return REFUSED
+    return TAKEN if _why_refused(ops, password) is None else REFUSED
 
 
-class Password(Login, kind="password"):
+def _password(ops: Connection, secret: str, at: list[str], stage: str) -> str:
+    text = version_of(ops, secret, stage)
+    found: Any = decoded(text, text) if at else text.strip()
+    for key in at:
+        found = found[key]
+    redaction.register(str(found), f"password of {secret}")
+    return str(found)
+
+
+def _set(do: Action) -> str:
+    call = str(Action(do["by"])) if do["by"] else "ALTER ROLE … PASSWORD"
+    return f"{call} with {do['stage']} of {do['secret']}, and a login; else {do['back']}"
+
+
+@action("password", _set)
+def Password(
+    ops: Connection,
+    secret: str,
+    at: list[str],
+    stage: str,
+    back: str,
+    by: Action | None,
+    seconds: int = 300,
+) -> Any:
     """The database's login gets the password of one version, and is tried until it is taken.
 
     `back`: the version whose password it has; that is set again when no login succeeds. `by`: RDS's
     call for the master's; none: the role alters itself, and the server sees a hash.
     """
 
-    def __init__(
-        self, secret: str, at: list[str], stage: str, back: str, by: Aws | None, seconds: int = 300
-    ) -> None: ...
-
-    def __str__(self) -> str:
-        call = str(self.of(self["by"])) if self["by"] else "ALTER ROLE … PASSWORD"
-        return f"{call} with {self['stage']} of {self['secret']}, and a login; else {self['back']}"
-
-    def perform(self, ops: Connection) -> Any:
-        new, old = (self._password(ops, self[key]) for key in ("stage", "back"))
-        if _why_refused(ops, new) is None:
-            return {"login": TAKEN}
-        if (why := self._given(ops, new, old)) is None:
-            return {"login": TAKEN}
-        print("No login with the new password: the old one is set again.", flush=True)
-        try:
-            still = self._given(ops, old, new)
-        except OpsError as exc:
-            still = str(exc)
-        if still is not None:
-            raise Lost(
-                f"No login with the new password ({why}), and none with the old one, which was set "
-                f"again ({still}). Both are in secret {self['secret']} ({PENDING}, {CURRENT})."
-            )
-        raise OpsError(
-            f"No login with the new password: {why} The old one was set again, and is taken: the "
-            "consumers' logins are as before."
-        )
-
-    def _given(self, ops: Connection, password: str, present: str) -> str | None:
+    def given(password: str, present: str) -> str | None:
         """The password is set; why no login succeeds with it, or None. Raises OpsError: not set."""
         try:
-            if self["by"]:
-                by = self["by"]
-                ops.change(
-                    by["service"],
-                    by["operation"],
-                    self.token,
-                    **by["parameters"],
-                    MasterUserPassword=password,
-                )
+            if by:
+                whole = {**by["parameters"], "MasterUserPassword": password}
+                ops.change(by["service"], by["operation"], **whole)
             else:
                 _alter(ops, password, present)
         except Unfinished:
@@ -156,10 +122,28 @@ class Password(Login, kind="password"):
         why, _ = poll(
             lambda: _why_refused(ops, password),
             lambda why: why is None,
-            self["seconds"],
+            seconds,
             lambda _: "RDS applies a password within minutes; no login yet",
         )
         return why
+
+    new, old = (_password(ops, secret, at, version) for version in (stage, back))
+    if _why_refused(ops, new) is None or (why := given(new, old)) is None:
+        return {"login": TAKEN}
+    print("No login with the new password: the old one is set again.", flush=True)
+    try:
+        still = given(old, new)
+    except OpsError as exc:
+        still = str(exc)
+    if still is not None:
+        raise Lost(
+            f"No login with the new password ({why}), and none with the old one, which was set "
+            f"again ({still}). Both are in secret {secret} ({PENDING}, {CURRENT})."
+        )
+    raise OpsError(
+        f"No login with the new password: {why} The old one was set again, and is taken: the "
+        "consumers' logins are as before."
+    )
 
 
 def _why_refused(ops: Connection, password: str) -> str | None:

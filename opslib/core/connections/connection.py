@@ -100,6 +100,7 @@ class Connection:
         self.entry: Callable[..., str] = lambda procedure, **given: procedure
         # Asks a person for a plan: what is approved, what was typed. None: nobody is there.
         self.asks: Callable[[Connection, Any], Awaitable[tuple[str, str]]] | None = None
+        self.token = ""  # the same for each attempt at a step, and no other: AWS does that once
         self._kept: dict[type, Any] = {}
         self._access, self._recorder, self._connect = access, recorder, connect
         self._clients: dict[tuple[str, str], Any] = {}
@@ -172,14 +173,14 @@ class Connection:
         client = self._client_for_one(service, seconds)
         return self._call(client, service, operation, parameters, sending.send)
 
-    def change(self, service: str, operation: str, token: str = "", /, **parameters: Any) -> Json:
+    def change(self, service: str, operation: str, /, **parameters: Any) -> Json:
         """`call` for what changes something: done once.
 
-        Sent again only when AWS turned it away, or can tell by `token` that it is the same. Raises
+        Sent again only when AWS turned it away, or can tell by a token that it is the same. Raises
         Lost when it may be done, else what `call` raises.
         """
         client = self.client(service)
-        given, repeatable = sending.with_token(client, operation, parameters, token)
+        given, repeatable = sending.with_token(client, operation, parameters, self.token)
         if repeatable:
             return self._call(client, service, operation, given, sending.repeat)
         client = self._client_for_one(service, self._access.config.read_timeout)

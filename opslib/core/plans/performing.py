@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from typing import Any, NoReturn
 from uuid import NAMESPACE_OID, uuid5
 
@@ -50,7 +51,6 @@ def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
     step, name = plan.steps[number - 1], plan.steps[number - 1].name or str(number)
     tell = functools.partial(ops.journal.write_down, "step", number=number, title=step.title)
     do = step.do.resolved(results)
-    do.token = str(uuid5(NAMESPACE_OID, f"{plan.id}/{number}"))
     try:
         ops.require_hold()
     except OpsError as exc:
@@ -58,7 +58,9 @@ def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
     _begin(tell, plan, number, step, do, _undo(step, results))
     said: Json = {}
     try:
-        results[name] = do.perform(narrowing.narrowed(ops, do))
+        there = copy(narrowing.narrowed(ops, do))
+        there.token = str(uuid5(NAMESPACE_OID, f"{plan.id}/{number}"))
+        results[name] = do.perform(there)
     except Lost as exc:
         if not _seen(ops, step):
             _tell_end(tell, plan, number, state="unknown", error=str(exc))

@@ -80,9 +80,9 @@ class Plan:
         facts = {key: value for key, value in kept.items() if key != "id"}
         steps = [
             step
-            | {"do": Action.of(step["do"])}
-            | {"undo": step["undo"] and [Action.of(each) for each in step["undo"]]}
-            | {"observe": step["observe"] and Action.of(step["observe"])}
+            | {"do": Action(step["do"])}
+            | {"undo": step["undo"] and [Action(each) for each in step["undo"]]}
+            | {"observe": step["observe"] and Action(step["observe"])}
             for step in kept["steps"]
         ]
         facts["made"] = datetime.fromisoformat(kept["made"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from opslib.core.actions.actions import Aws, Read, Wait
+from opslib.core.actions.actions import Action, Aws, Read, Wait
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound
 from opslib.core.plans.plans import Step
@@ -93,34 +93,34 @@ class Thing:
             return False
         return True
 
-    def read(self, path: str = "") -> Read:
+    def read(self, path: str = "") -> Action:
         """Reads what is at a path of its description; without one, all of it."""
         kind = self.kind
         at = f"{kind.at}.{path}" if path else kind.at
         return Read(kind.service, kind.describe, at, **self._named(kind.key))
 
-    def status(self) -> Read:
+    def status(self) -> Action:
         """Reads its state."""
         return self.read(self.kind.status)
 
-    def until(self, path: str, pending: Sequence[Any], expect: Sequence[Any], most: int) -> Wait:
+    def until(self, path: str, pending: Sequence[Any], expect: Sequence[Any], most: int) -> Action:
         kind, path = self.kind, self.read(path)["path"]
         named = self._named(kind.key)
         return Wait(kind.service, kind.describe, path, [*pending], [*expect], most, **named)
 
-    def call(self, operation: str, **parameters: Any) -> Aws:
+    def call(self, operation: str, **parameters: Any) -> Action:
         """A call that names it."""
         return Aws(self.kind.service, operation, **self.key, **parameters)
 
-    def put(self, attribute: str, value: Any, **how: Any) -> Aws:
+    def put(self, attribute: str, value: Any, **how: Any) -> Action:
         """Gives an attribute another value."""
         return self.call(self.kind.modify, **{attribute: value, **self.kind.modifying, **how})
 
-    def gone(self) -> Aws:
+    def gone(self) -> Action:
         """Deletes it."""
         return self.call(self.kind.delete, **self.kind.deleting)
 
-    def made(self, title: str, do: Aws) -> list[Step]:
+    def made(self, title: str, do: Action) -> list[Step]:
         """It is made, and waited for until it serves; undo deletes it."""
         kind = self.kind
         until = self.until(kind.status, kind.pending, kind.serving[:1], kind.seconds)

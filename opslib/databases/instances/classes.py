@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opslib.core import (
-    Aws,
+    Action,
     Connection,
     Findings,
     Frame,
@@ -137,7 +137,7 @@ def _waiting(
     No way back where others wait: RDS forgets a value only with what applies those.
     """
 
-    def let_wait(name: str | None) -> Aws:
+    def let_wait(name: str | None) -> Action:
         if name:
             return database.put(_CLASS, name, ApplyImmediately=False)
         return database.put(_CLASS, present)

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from opslib.core.actions.actions import Action
+from opslib.core.actions.actions import action
 from opslib.core.connections import caches, sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, UsageError
@@ -18,70 +18,57 @@ from opslib.core.text import count
 READS, WRITES = ("GET", "EXISTS"), ("SET", "UNLINK")
 
 
-class Command(Action, kind="cache command"):
+@action("cache command", lambda do: " ".join((do["name"], do["key"], *do["arguments"])))
+def Command(ops: Connection, name: str, key: str, arguments: Sequence[str] = ()) -> Any:
     """One command about one key; its answer as text."""
-
-    def __init__(self, name: str, key: str, arguments: Sequence[str] = ()) -> None: ...
-
-    def __str__(self) -> str:
-        return " ".join((self["name"], self["key"], *self["arguments"]))
-
-    def perform(self, ops: Connection) -> Any:
-        if self["name"] not in READS + WRITES:
-            raise UsageError(f"{self['name']} is none of {', '.join(READS + WRITES)}.")
-        write = self["name"] in WRITES
-        with caches.session(ops, f"{self['name']} {self['key']}", write) as client:
-            given = (self["name"], raw(self["key"]), *self["arguments"])
-            answer: Any = client.execute_command(*given)
-        return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
+    if name not in READS + WRITES:
+        raise UsageError(f"{name} is none of {', '.join(READS + WRITES)}.")
+    with caches.session(ops, f"{name} {key}", name in WRITES) as client:
+        answer: Any = client.execute_command(name, raw(key), *arguments)
+    return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
 
 
-class Held(Action, kind="cache held"):
+def _exist(keys: Sequence[str]) -> str:
+    return f"EXISTS {count(len(keys), 'key')}"
+
+
+@action("cache held", lambda do: _exist(do["keys"]))
+def Held(ops: Connection, keys: Sequence[str]) -> Any:
     """How many of these keys are there."""
-
-    def __init__(self, keys: Sequence[str]) -> None: ...
-
-    def __str__(self) -> str:
-        return f"EXISTS {count(len(self['keys']), 'key')}"
-
-    def perform(self, ops: Connection) -> Any:
-        with caches.session(ops, str(self)) as client:
-            answer: Any = client.exists(*map(raw, self["keys"]))
-        return int(answer)
+    with caches.session(ops, _exist(keys)) as client:
+        return int(client.exists(*map(raw, keys)))
 
 
-class Unlink(Action, kind="cache unlink"):
+def _unlink(keys: Sequence[str], stored: str) -> str:
+    only = ", but those that the database has not" if stored else ""
+    return f"UNLINK {count(len(keys), 'key')}{only}"
+
+
+@action("cache unlink", lambda do: _unlink(do["keys"], do["stored"]))
+def Unlink(ops: Connection, keys: Sequence[str], keep: bool, stored: str = "") -> Json:
     """These keys are taken away, and no other.
 
     keep:    what they held stands in the answer, for `Restore`
     stored:  SQL that answers `key` and `value` of what the database has; a key that holds more, or
              is not among them, is left
     """
-
-    def __init__(self, keys: Sequence[str], keep: bool, stored: str = "") -> None: ...
-
-    def __str__(self) -> str:
-        only = ", but those that the database has not" if self["stored"] else ""
-        return f"UNLINK {count(len(self['keys']), 'key')}{only}"
-
-    def perform(self, ops: Connection) -> Json:
-        if not (self["keep"] or self["stored"]):
-            with caches.session(ops, str(self), write=True) as client:
-                gone = client.unlink(*map(raw, self["keys"]))
-            return {"unlinked": int(gone), "left": [], "kept": []}
-        stored = read_stored(ops, self["stored"]) if self["stored"] else None
-        done: Json = {"unlinked": 0, "left": [], "kept": []}
-        try:
-            with caches.session(ops, str(self), write=True) as client:
-                for key in self["keys"]:
-                    if _taken(client, key, done["kept"] if self["keep"] else None, stored):
-                        done["unlinked"] += 1
-                    else:
-                        done["left"].append(key)
-        except OpsError as exc:  # what went before it, or with it, comes back with the undo
-            said = f"{exc} {done['unlinked']} keys were taken away before."
-            raise OpsError(said, done if done["unlinked"] or done["kept"] else None) from exc
-        return done
+    has = read_stored(ops, stored) if stored else None
+    done: Json = {"unlinked": 0, "left": [], "kept": []}
+    try:
+        with caches.session(ops, _unlink(keys, stored), write=True) as client:
+            if not (keep or stored):
+                return done | {"unlinked": int(client.unlink(*map(raw, keys)))}
+            for key in keys:
+                if _taken(client, key, done["kept"] if keep else None, has):
+                    done["unlinked"] += 1
+                else:
+                    done["left"].append(key)
+    except OpsError as exc:  # what went before it, or with it, comes back with the undo
+        if not (keep or stored):
+            raise
+        said = f"{exc} {done['unlinked']} keys were taken away before."
+        raise OpsError(said, done if done["unlinked"] or done["kept"] else None) from exc
+    return done
 
 
 def _taken(
@@ -125,26 +112,21 @@ def read_stored(ops: Connection, statement: str) -> dict[str, float]:
     return {str(row.key): float(row.value) for row in rows.itertuples()}
 
 
-class Restore(Action, kind="cache restore"):
+@action(
+    "cache restore",
+    "RESTORE the keys that were taken away, those that are there by then left",
+)
+def Restore(ops: Connection, kept: Any) -> Json:
     """What was taken away is there again, with the time that it had left; nothing is replaced."""
+    from redis import ResponseError
 
-    def __init__(self, kept: Any) -> None: ...
-
-    def __str__(self) -> str:
-        return "RESTORE the keys that were taken away, those that are there by then left"
-
-    def perform(self, ops: Connection) -> Json:
-        from redis import ResponseError
-
-        done, there = 0, 0
-        with caches.session(ops, "RESTORE", write=True) as client:
-            for key, left_ms, dump in self["kept"]:
-                try:
-                    client.restore(raw(key), max(0, left_ms), base64.b64decode(dump))
-                except ResponseError as exc:
-                    if "BUSYKEY" not in str(exc):
-                        raise
-                    there += 1
-                else:
-                    done += 1
-        return {"restored": done, "there": there}
+    there = 0
+    with caches.session(ops, "RESTORE", write=True) as client:
+        for key, left_ms, dump in kept:
+            try:
+                client.restore(raw(key), max(0, left_ms), base64.b64decode(dump))
+            except ResponseError as exc:
+                if "BUSYKEY" not in str(exc):
+                    raise
+                there += 1
+    return {"restored": len(kept) - there, "there": there}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from opslib.core.actions.actions import Action
+from opslib.core.actions.actions import Action, action
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, OpsError, Refused
@@ -23,94 +23,95 @@ _PAUSES = (0.0, 0.5, 2.0)
 _PASSING = ("InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout")
 
 
-class DeleteVersions(Action, kind="delete versions"):
+def _many(do: Action) -> str:
+    return f"{len(do['objects']):,} versions"
+
+
+@action("delete versions", lambda do: f"s3.delete_objects(Bucket={do['bucket']}) of {_many(do)}")
+def DeleteVersions(ops: Connection, bucket: str, objects: list[Json]) -> Any:
     """Delete these versions and markers for good; one that is gone already is done.
 
     `objects`: Key and VersionId of each, and what else its answer is to tell of it.
     """
-
-    def __init__(self, bucket: str, objects: list[Json]) -> None: ...
-
-    def __str__(self) -> str:
-        return f"s3.delete_objects(Bucket={self['bucket']}) of {len(self['objects']):,} versions"
-
-    def perform(self, ops: Connection) -> Any:
-        return delete_versions(ops, self["bucket"], self["objects"])
+    return delete_versions(ops, bucket, objects)
 
 
-class CopyVersions(Action, kind="copy versions"):
+@action("copy versions", lambda do: f"s3.copy_object(Bucket={do['bucket']}) of {_many(do)}")
+def CopyVersions(ops: Connection, bucket: str, objects: list[Json]) -> Any:
     """Put these versions on top of their keys again, with metadata, tags, class and encryption."""
-
-    def __init__(self, bucket: str, objects: list[Json]) -> None: ...
-
-    def __str__(self) -> str:
-        return f"s3.copy_object(Bucket={self['bucket']}) of {len(self['objects']):,} versions"
-
-    def perform(self, ops: Connection) -> Any:
-        copy = partial(_copy, ops, self["bucket"])
-        made = ops.gather(*(partial(_tried, copy, each) for each in self["objects"]))
-        return _ended("copied", made)
+    return _ended("copied", ops.gather(*(partial(_tried, _copy, ops, bucket, o) for o in objects)))
 
 
-class CopyAcross(Action, kind="copy across"):
+def _across(do: Action) -> str:
+    each = f"{len(do['objects']):,} objects of {do['bucket']}"
+    return f"s3.copy_object(Bucket={do['to']}, ExpectedBucketOwner={do['owner']}) of {each}"
+
+
+@action("copy across", _across)
+def CopyAcross(ops: Connection, bucket: str, to: str, owner: str, objects: list[Json]) -> Any:
     """Copy objects of a bucket to another, each while it is what was shown.
 
     `objects`: Key, ETag and Size of each. `owner`: the account that has to own the other bucket,
     whose default encryption the copies get.
     """
 
-    def __init__(self, bucket: str, to: str, owner: str, objects: list[Json]) -> None: ...
+    def copy(each: Json) -> Json:
+        """The key, the version that it is there, its ETag. Sent again, it is one version more."""
+        kept = {"CopySourceIfMatch": each["ETag"], "ExpectedBucketOwner": owner}
+        at, there = ({"Bucket": of, "Key": each["Key"]} for of in (bucket, to))
+        made = _made(ops, at, there, kept, each["Size"], once=each["Size"] > _PART)
+        return {
+            "Key": each["Key"],
+            "VersionId": made.get("VersionId", "null"),
+            "ETag": made["ETag"],
+        }
 
-    def __str__(self) -> str:
-        each = f"{len(self['objects']):,} objects of {self['bucket']}"
-        return f"s3.copy_object(Bucket={self['to']}, ExpectedBucketOwner={self['owner']}) of {each}"
+    def tried(batch: Sequence[Json]) -> list[Any]:
+        return [_tried(copy, each) for each in batch]
 
-    def perform(self, ops: Connection) -> Any:
-        copy, made = partial(_copied, ops, self), list[Any]()
-        for wave in batched(self["objects"], _A_WAVE):
-            made += ops.gather(*(partial(_tried, copy, each) for each in wave))
-            print(f"{len(made):,} of {len(self['objects']):,} objects copied", flush=True)
-        return _ended("copied", made)
-
-
-def _copied(ops: Connection, across: CopyAcross, each: Json) -> Json:
-    """The key, the version that it is there, its ETag. Sent again, a copy is one version more."""
-    at, to = ({"Bucket": across[of], "Key": each["Key"]} for of in ("bucket", "to"))
-    kept = {"CopySourceIfMatch": each["ETag"], "ExpectedBucketOwner": across["owner"]}
-    made = _made(ops, at, to, kept, each["Size"], once=each["Size"] > _PART)
-    one = {"VersionId": made.get("VersionId", "null"), "ETag": made["ETag"]}
-    return {"Key": each["Key"], **one}
+    return _ended("copied", in_waves(ops, tried, objects, 1, _A_WAVE, "objects copied"))
 
 
-class Erase(Action, kind="erase"):
+def _all(do: Action) -> str:
+    each = f"{do['versions']:,} versions and markers of {do['named']}"
+    return f"s3.delete_objects(Bucket={do['bucket']}) of {each}, digest {do['digest']}"
+
+
+@action("erase", _all)
+def Erase(ops: Connection, bucket: str, named: str, versions: int, digest: str) -> Any:
     """Delete every version and marker of a key, or below a prefix, while they are those shown."""
+    found = versions_at(ops, bucket, named)
+    if digest_of(each[:2] for each in found) != digest:
+        raise Refused(f"What {named} has is no longer what was shown. Preview again.")
+    each = [{"Key": one.key, "VersionId": one.id} for one in found]
+    deleted = len(delete_versions(ops, bucket, each)["Deleted"])
+    if left := versions_at(ops, bucket, named):
+        raise OpsError(f"{len(left):,} versions of {named} are there still, or again.")
+    return {"deleted": deleted}
 
-    def __init__(self, bucket: str, named: str, versions: int, digest: str) -> None: ...
 
-    def __str__(self) -> str:
-        each = f"{self['versions']:,} versions and markers of {self['named']}"
-        return f"s3.delete_objects(Bucket={self['bucket']}) of {each}, digest {self['digest']}"
-
-    def perform(self, ops: Connection) -> Any:
-        found = versions_at(ops, self["bucket"], self["named"])
-        if digest_of(each[:2] for each in found) != self["digest"]:
-            raise Refused(f"What {self['named']} has is no longer what was shown. Preview again.")
-        each = [{"Key": one.key, "VersionId": one.id} for one in found]
-        deleted = len(delete_versions(ops, self["bucket"], each)["Deleted"])
-        if left := versions_at(ops, self["bucket"], self["named"]):
-            raise OpsError(f"{len(left):,} versions of {self['named']} are there still, or again.")
-        return {"deleted": deleted}
+def in_waves(
+    ops: Connection,
+    act: Callable[[Sequence[Json]], list[Any]],
+    items: Sequence[Json],
+    size: int,
+    at_once: int,
+    said: str,
+) -> list[Any]:
+    """What became of each item, or the error: so many in a call, so many calls at a time."""
+    made: list[Any] = []
+    for wave in batched(batched(items, size), at_once):
+        for each in ops.gather(*(partial(act, batch) for batch in wave)):
+            made += each
+        done = sum(not isinstance(each, OpsError) for each in made)
+        print(f"{done:,} of {len(items):,} {said}", flush=True)
+    return made
 
 
 def delete_versions(ops: Connection, bucket: str, objects: Sequence[Json]) -> Json:
     """What of them is gone: `Deleted`. Raises OpsError that counts what is not, and why."""
-    made: list[Any] = []
-    for wave in batched(batched(objects, _A_CALL), _AT_ONCE):
-        for each in ops.gather(*(partial(_delete, ops, bucket, batch) for batch in wave)):
-            made += each
-        gone = sum(isinstance(each, dict) for each in made)
-        print(f"{gone:,} of {len(objects):,} versions deleted", flush=True)
-    return _ended("deleted", made)
+    delete = partial(_delete, ops, bucket)
+    return _ended("deleted", in_waves(ops, delete, objects, _A_CALL, _AT_ONCE, "versions deleted"))
 
 
 def _delete(ops: Connection, bucket: str, batch: Sequence[Json]) -> list[Any]:
@@ -147,9 +148,9 @@ def _failed(
     return {}
 
 
-def _tried(act: Callable[[Json], Json], each: Json) -> Any:
+def _tried(act: Callable[..., Json], *given: Any) -> Any:
     try:
-        return act(each)
+        return act(*given)
     except OpsError as exc:
         return exc
 

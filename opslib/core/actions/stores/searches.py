@@ -8,7 +8,7 @@ from typing import Any
 
 import jmespath
 
-from opslib.core.actions.actions import Action, Http
+from opslib.core.actions.actions import Action, action, asked
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Unfinished
@@ -20,87 +20,66 @@ _MOST_BYTES = 4_000_000  # of one request; small domains take no more than ten
 _CREATED, _THERE, _GONE = 201, 409, 404
 
 
-class Search(Http, kind="search"):
+@action("search", asked)
+def Search(ops: Connection, method: str, path: str, body: Any = None, pick: str = "") -> Any:
     """A signed request to the target's search domain; `pick`: a JMESPath into its answer."""
-
-    def __init__(self, method: str, path: str, body: Any = None, pick: str = "") -> None: ...
-
-    def perform(self, ops: Connection) -> Any:
-        answer = domains.ask(ops, self["method"], self["path"], self["body"])
-        return jmespath.search(self["pick"], answer) if self["pick"] else answer
+    answer = domains.ask(ops, method, path, body)
+    return jmespath.search(pick, answer) if pick else answer
 
 
-class Serves(Search, kind="search serves"):
+@action("search serves", "GET {path} until it is {expect}")
+def Serves(ops: Connection, path: str, pick: str, expect: str, timeout_seconds: int = 3600) -> Any:
     """Until what is picked is `expect`."""
-
-    def __init__(self, path: str, pick: str, expect: str, timeout_seconds: int = 3600) -> None: ...
-
-    def __str__(self) -> str:
-        return f"GET {self['path']} until it is {self['expect']}"
-
-    def perform(self, ops: Connection) -> Any:
-        read = Search("GET", self["path"], None, self["pick"])
-        seen, waited = poll(
-            lambda: read.perform(ops),
-            lambda seen: bool(seen == self["expect"]),
-            self["timeout_seconds"],
-            str,
-        )
-        if seen != self["expect"]:
-            raise Unfinished(f"{self}: still {seen} after {waited:.0f} s; it may yet finish.")
-        return seen
+    read = Search("GET", path, None, pick)
+    seen, waited = poll(
+        lambda: read.perform(ops), lambda seen: bool(seen == expect), timeout_seconds, str
+    )
+    if seen != expect:
+        said = f"GET {path} until it is {expect}: still {seen} after {waited:.0f} s"
+        raise Unfinished(f"{said}; it may yet finish.")
+    return seen
 
 
-class Put(Action, kind="search put"):
+def _put(do: Action) -> str:
+    where = f"from index {do['source']}" if do["source"] else "made of their rows"
+    return f"POST /_bulk: create {len(do['ids'])} documents in {do['index']}, {where}"
+
+
+@action("search put", _put)
+def Put(ops: Connection, index: str, ids: list[str], statement: str = "", source: str = "") -> Json:
     """Documents of these ids, as they are now where they are taken from, put into an index.
 
     Never over one that is there. `statement`: SQL that answers `id` and `document` of the rows;
     or `source`: another index.
     """
-
-    def __init__(
-        self, index: str, ids: list[str], statement: str = "", source: str = ""
-    ) -> None: ...
-
-    def __str__(self) -> str:
-        where = f"from index {self['source']}" if self["source"] else "made of their rows"
-        return f"POST /_bulk: create {len(self['ids'])} documents in {self['index']}, {where}"
-
-    def perform(self, ops: Connection) -> Json:
-        documents = self._documents(ops)
-        lines = [
-            [{"create": {"_index": self["index"], "_id": id}}, each]
-            for id, each in documents.items()
-        ]
-        statuses, wrong = _sent(ops, lines, (_CREATED, _THERE))
-        created = [id for id, status in statuses.items() if status == _CREATED]
-        done = {"created": created, "there": [*statuses.values()].count(_THERE)}
-        done["gone"] = len(self["ids"]) - len(documents)
-        return _judged(done, wrong, self["index"])
-
-    def _documents(self, ops: Connection) -> dict[str, Any]:
-        if self["source"]:
-            asked = {"ids": self["ids"]}
-            found = domains.ask(ops, "GET", f"/{self['source']}/_mget", asked)["docs"]
-            return {each["_id"]: each["_source"] for each in found if each.get("found")}
-        rows = sql.ask(ops, self["statement"], {"ids": self["ids"]}, limit=len(self["ids"]))
-        return {row.id: json.loads(str(row.document)) for row in rows.itertuples()}
+    documents = _documents(ops, ids, statement, source)
+    lines = [[{"create": {"_index": index, "_id": id}}, of] for id, of in documents.items()]
+    statuses, wrong = _sent(ops, lines, (_CREATED, _THERE))
+    created = [id for id, status in statuses.items() if status == _CREATED]
+    done = {"created": created, "there": [*statuses.values()].count(_THERE)}
+    return _judged(done | {"gone": len(ids) - len(documents)}, wrong, index)
 
 
-class Take(Action, kind="search take"):
+def _documents(ops: Connection, ids: list[str], statement: str, source: str) -> dict[str, Any]:
+    if source:
+        found = domains.ask(ops, "GET", f"/{source}/_mget", {"ids": ids})["docs"]
+        return {each["_id"]: each["_source"] for each in found if each.get("found")}
+    rows = sql.ask(ops, statement, {"ids": ids}, limit=len(ids))
+    return {row.id: json.loads(str(row.document)) for row in rows.itertuples()}
+
+
+def _take(do: Action) -> str:
+    ids = do["ids"]
+    many = f"{len(ids)} documents" if isinstance(ids, list) else "the documents that were put"
+    return f"POST /_bulk: delete {many} from {do['index']}"
+
+
+@action("search take", _take)
+def Take(ops: Connection, index: str, ids: Any) -> Json:
     """Documents of these ids taken out of an index."""
-
-    def __init__(self, index: str, ids: Any) -> None: ...
-
-    def __str__(self) -> str:
-        listed = isinstance(self["ids"], list)
-        many = f"{len(self['ids'])} documents" if listed else "the documents that were put"
-        return f"POST /_bulk: delete {many} from {self['index']}"
-
-    def perform(self, ops: Connection) -> Json:
-        lines = [[{"delete": {"_index": self["index"], "_id": id}}] for id in self["ids"]]
-        _, wrong = _sent(ops, lines, (200, _GONE))
-        return _judged({"deleted": len(lines) - len(wrong)}, wrong, self["index"])
+    lines = [[{"delete": {"_index": index, "_id": id}}] for id in ids]
+    _, wrong = _sent(ops, lines, (200, _GONE))
+    return _judged({"deleted": len(lines) - len(wrong)}, wrong, index)
 
 
 def _judged(done: Json, wrong: Sequence[str], index: str) -> Json:

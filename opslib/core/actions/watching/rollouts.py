@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
-from opslib.core.actions.actions import Action, Aws
+from opslib.core.actions.actions import Action, action
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Unfinished
 from opslib.core.reads import services
@@ -47,69 +48,66 @@ def _failed(told: Json, deployment: Json) -> tuple[str, bool]:
     return "", False
 
 
-class Rollout(Action, kind="rollout"):
+def _rolled(do: Action) -> str:
+    back = f"; when it fails: {Action(do['back'])}" if do["back"] else ""
+    return f"watch the deployment of {do['service']} until it is complete{back}"
+
+
+@action("rollout", _rolled)
+def Rollout(
+    ops: Connection,
+    cluster: str,
+    service: str,
+    definition: str | Json = "",
+    back: Action | None = None,
+    timeout_seconds: int = 1800,
+) -> str:
     """Watch the deployment of a task definition (its ARN; empty: whatever is the newest).
 
     `back`: the call that takes it back when it fails, or does not end in time. Where the service's
     circuit breaker rolls back, ECS does. Raises OpsError (failed, and whether it was taken back),
     Unfinished (still under way, and nothing takes it back).
     """
-
-    def __init__(
-        self,
-        cluster: str,
-        service: str,
-        definition: str | Json = "",
-        back: Aws | None = None,
-        timeout_seconds: int = 1800,
-    ) -> None: ...
-
-    def __str__(self) -> str:
-        back = self["back"] and f"; when it fails: {self.of(self['back'])}"
-        return f"watch the deployment of {self['service']} until it is complete{back or ''}"
-
-    def perform(self, ops: Connection) -> str:
-        seen, waited = poll(
-            lambda: self._look(ops),
-            lambda seen: seen.done or bool(seen.failed),
-            self["timeout_seconds"],
-            lambda seen: seen.told,
-        )
-        if seen.done:
-            return "COMPLETED"
-        why = seen.failed or f"it is not complete after {waited:.0f} s"
-        said = f"The deployment of {self['service']} failed: {why} ({seen.told}{self._why(ops)})."
-        if self["back"] and (seen.ours or not seen.failed):
-            self.of(self["back"]).perform(ops)
-            back = self["back"]["parameters"].get("taskDefinition", "").rpartition("/")[2]
-            raise OpsError(f"{said} It was taken back: the service has {back} again.")
-        raise (OpsError if seen.failed else Unfinished)(said)
-
-    def _look(self, ops: Connection) -> _Seen:
-        cluster, name = self["cluster"], self["service"]
-        told = ops.call("ecs", "describe_services", cluster=cluster, services=[name])["services"][0]
-        primary = services.primary(told)
-        if primary is None:
-            return _Seen(False, "", False, "no deployment is told")
-        said = f"{primary['taskDefinition'].rpartition('/')[2]}: {primary.get('runningCount', 0)} "
-        said += (
-            f"of {told['desiredCount']} run, {count(primary.get('failedTasks', 0), 'task')} failed"
-        )
-        events = [e for e in told.get("events", ()) if e["createdAt"] >= primary["createdAt"]]
-        said += f"; {events[0]['message']}" if events else ""
-        replaced = self["definition"] not in ("", primary["taskDefinition"])
-        failed, ours = _failed(told, {} if replaced else primary)
-        return _Seen(not failed and primary.get("rolloutState") == "COMPLETED", failed, ours, said)
-
-    def _why(self, ops: Connection) -> str:
-        """What the newest of its stopped tasks says of itself, if ECS tells."""
-        try:
-            tasks = services.tasks(ops, self["cluster"], self["service"], "STOPPED")
-        except OpsError as exc:
-            return f"; why its tasks stopped is not known: {exc}"
-        of = [t for t in tasks if self["definition"] in ("", t["taskDefinitionArn"])]
+    seen, waited = poll(
+        lambda: _look(_described(ops, cluster, service), definition),
+        lambda seen: seen.done or bool(seen.failed),
+        timeout_seconds,
+        lambda seen: seen.told,
+    )
+    if seen.done:
+        return "COMPLETED"
+    why = seen.failed or f"it is not complete after {waited:.0f} s"
+    try:
+        tasks = services.tasks(ops, cluster, service, "STOPPED")
+        of = [t for t in tasks if definition in ("", t["taskDefinitionArn"])]
         newest: Json = max(of, key=lambda task: str(task.get("stoppedAt", "")), default={})
-        return f"; {newest['stoppedReason']}" if newest.get("stoppedReason") else ""
+        told = f"; {newest['stoppedReason']}" if newest.get("stoppedReason") else ""
+    except OpsError as exc:
+        told = f"; why its tasks stopped is not known: {exc}"
+    said = f"The deployment of {service} failed: {why} ({seen.told}{told})."
+    if back and (seen.ours or not seen.failed):
+        Action(back).perform(ops)
+        to = back["parameters"].get("taskDefinition", "").rpartition("/")[2]
+        raise OpsError(f"{said} It was taken back: the service has {to} again.")
+    raise (OpsError if seen.failed else Unfinished)(said)
+
+
+def _described(ops: Connection, cluster: str, service: str) -> Json:
+    given = {"cluster": cluster, "services": [service]}
+    return dict(ops.call("ecs", "describe_services", **given)["services"][0])
+
+
+def _look(told: Json, definition: str | Json) -> _Seen:
+    primary = services.primary(told)
+    if primary is None:
+        return _Seen(False, "", False, "no deployment is told")
+    said = f"{primary['taskDefinition'].rpartition('/')[2]}: {primary.get('runningCount', 0)} "
+    said += f"of {told['desiredCount']} run, {count(primary.get('failedTasks', 0), 'task')} failed"
+    events = [e for e in told.get("events", ()) if e["createdAt"] >= primary["createdAt"]]
+    said += f"; {events[0]['message']}" if events else ""
+    replaced = definition not in ("", primary["taskDefinition"])
+    failed, ours = _failed(told, {} if replaced else primary)
+    return _Seen(not failed and primary.get("rolloutState") == "COMPLETED", failed, ours, said)
 
 
 class _Left(NamedTuple):
@@ -121,53 +119,42 @@ class _Left(NamedTuple):
         return f"{self.state}, {count(self.older, 'task')} of before"
 
 
-class Anew(Action, kind="anew"):
+@action(
+    "anew",
+    "ecs.update_service(cluster={cluster}, service={service}, forceNewDeployment=True), until no "
+    "task of before is left",
+)
+def Anew(ops: Connection, cluster: str, service: str, timeout_seconds: int = 1800) -> Any:
     """A forced deployment, watched until it completed and no task of before is left.
 
     When it fails, the tasks of before are left as they are.
     """
-
-    def __init__(self, cluster: str, service: str, timeout_seconds: int = 1800) -> None: ...
-
-    def __str__(self) -> str:
-        return (
-            f"ecs.update_service(cluster={self['cluster']}, service={self['service']}, "
-            "forceNewDeployment=True), until no task of before is left"
+    at = {"cluster": cluster, "service": service}
+    told = ops.change("ecs", "update_service", **at, forceNewDeployment=True)
+    ours = next(e for e in told["service"]["deployments"] if e["status"] == "PRIMARY")
+    seen, waited = poll(
+        lambda: _left(ops, cluster, service, ours["id"]),
+        lambda seen: seen.state == "FAILED" or (seen.state == "COMPLETED" and not seen.older),
+        timeout_seconds,
+        lambda seen: f"{service}: {seen}",
+    )
+    if seen.state == "FAILED":
+        raise OpsError(
+            f"{service}: its new tasks do not stay: {seen.why}. Those of before go on "
+            "as long as they live, but whichever starts now reads what the new ones read."
         )
+    if seen.state != "COMPLETED" or seen.older:
+        raise Unfinished(f"{service}: {seen} after {waited:.0f} s; it may yet finish.")
+    return {"deployment": ours["id"], "state": seen.state}
 
-    def perform(self, ops: Connection) -> Any:
-        at = {"cluster": self["cluster"], "service": self["service"]}
-        told = ops.change("ecs", "update_service", self.token, **at, forceNewDeployment=True)
-        ours = next(e for e in told["service"]["deployments"] if e["status"] == "PRIMARY")
-        seen, waited = poll(
-            lambda: self._look(ops, ours),
-            lambda seen: seen.state == "FAILED" or (seen.state == "COMPLETED" and not seen.older),
-            self["timeout_seconds"],
-            lambda seen: f"{self['service']}: {seen}",
-        )
-        if seen.state == "FAILED":
-            raise OpsError(
-                f"{self['service']}: its new tasks do not stay: {seen.why}. Those of before go on "
-                "as long as they live, but whichever starts now reads what the new ones read."
-            )
-        if seen.state != "COMPLETED" or seen.older:
-            raise Unfinished(f"{self['service']}: {seen} after {waited:.0f} s; it may yet finish.")
-        return {"deployment": ours["id"], "state": seen.state}
 
-    def _look(self, ops: Connection, ours: Json) -> _Left:
-        at = {"cluster": self["cluster"]}
-        told = ops.call("ecs", "describe_services", **at, services=[self["service"]])["services"][0]
-        present: Json = next((e for e in told["deployments"] if e["id"] == ours["id"]), {})
-        why, _ = _failed(told, present)
-        if why:
-            return _Left("FAILED", f"{why}; {self._stopped(ops, ours)}".rstrip(" ;."), 0)
-        older = [e for e in self._tasks(ops, "RUNNING") if e.get("startedBy") != ours["id"]]
-        return _Left(present.get("rolloutState", ""), "", len(older))
-
-    def _tasks(self, ops: Connection, status: str) -> list[Json]:
-        return services.tasks(ops, self["cluster"], self["service"], status)
-
-    def _stopped(self, ops: Connection, ours: Json) -> str:
-        """What ECS says of a task of it that stopped."""
-        found = (e for e in self._tasks(ops, "STOPPED") if e.get("startedBy") == ours["id"])
-        return next((e["stoppedReason"] for e in found if e.get("stoppedReason")), "")
+def _left(ops: Connection, cluster: str, service: str, ours: str) -> _Left:
+    told, tasks = _described(ops, cluster, service), partial(services.tasks, ops, cluster, service)
+    present: Json = next((e for e in told["deployments"] if e["id"] == ours), {})
+    why, _ = _failed(told, present)
+    if why:
+        stopped = (e for e in tasks("STOPPED") if e.get("startedBy") == ours)
+        says = next((e["stoppedReason"] for e in stopped if e.get("stoppedReason")), "")
+        return _Left("FAILED", f"{why}; {says}".rstrip(" ;."), 0)
+    older = [e for e in tasks("RUNNING") if e.get("startedBy") != ours]
+    return _Left(present.get("rolloutState", ""), "", len(older))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
-from opslib.core.actions.actions import Action, Aws
+from opslib.core.actions.actions import Action, action
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
 from opslib.core.reads.log_levels import read
@@ -65,37 +65,32 @@ def served(ops: Connection, group: str, version: str, within: Window) -> Served:
     return Served(len(took), len(failed), took[int(0.95 * len(took))] if took else 0.0)
 
 
-class Watch(Action, kind="watch"):
+def _watched(do: Action) -> str:
+    return (
+        f"watch version {do['version']} in {do['group']} for {do['seconds']:g} s; "
+        f"when it does worse than version {do['before']}: {Action(do['back'])}"
+    )
+
+
+@action("watch", _watched)
+def Watch(
+    ops: Connection, group: str, version: Any, before: str, seconds: float, back: Action
+) -> Any:
     """Look at a version's requests for a while; when they go worse than those of the version
     `before`, in the hour before, do `back` and fail.
     """
-
-    def __init__(
-        self, group: str, version: Any, before: str, seconds: float, back: Aws
-    ) -> None: ...
-
-    def __str__(self) -> str:
-        return (
-            f"watch version {self['version']} in {self['group']} for {self['seconds']:g} s; "
-            f"when it does worse than version {self['before']}: {self.of(self['back'])}"
+    began = ops.now()
+    had = served(ops, group, before, Window(began - _BASELINE, began))
+    now, _ = poll(
+        lambda: served(ops, group, version, Window(began, ops.now())),
+        lambda seen: bool(seen.worse(had)),
+        seconds,
+        lambda seen: f"version {version}: {seen}; before: {had}",
+    )
+    if why := now.worse(had):
+        Action(back).perform(ops)
+        raise OpsError(
+            f"Version {version}: {now}, {why} (version {before}: {had}). "
+            f"The alias was pointed back to version {before}."
         )
-
-    def perform(self, ops: Connection) -> Any:
-        group, began = self["group"], ops.now()
-        before = served(ops, group, self["before"], Window(began - _BASELINE, began))
-        now, _ = poll(
-            lambda: self._now(ops, began),
-            lambda seen: bool(seen.worse(before)),
-            self["seconds"],
-            lambda seen: f"version {self['version']}: {seen}; before: {before}",
-        )
-        if why := now.worse(before):
-            self.of(self["back"]).perform(ops)
-            raise OpsError(
-                f"Version {self['version']}: {now}, {why} (version {self['before']}: {before}). "
-                f"The alias was pointed back to version {self['before']}."
-            )
-        return {"version": self["version"], "seen": str(now), "before": str(before)}
-
-    def _now(self, ops: Connection, began: datetime) -> Served:
-        return served(ops, self["group"], self["version"], Window(began, ops.now()))
+    return {"version": version, "seen": str(now), "before": str(had)}
