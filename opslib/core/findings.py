@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any, ParamSpec, TypedDict, Unpack
+from functools import partialmethod
+from typing import Any, ParamSpec
 
 from opslib.core.tables import (
     Frame,
@@ -13,8 +14,8 @@ from opslib.core.tables import (
     escaped,
     html_frame,
     html_table,
-    readable,
     safe,
+    text_frame,
     text_table,
 )
 
@@ -50,14 +51,6 @@ def known(said: Json) -> Finding:
     return Finding(**{"status": "unknown", "check": "", "seen": ""} | {n: said[n] for n in names})
 
 
-class More(TypedDict, total=False):
-    """What an answer may say besides: see `Question.answer`."""
-
-    cause: str
-    next: str
-    rule: str | None
-
-
 @dataclass(frozen=True)
 class Question:
     """What a check asks, said once: in words, with its pass rule, and where the answer is read.
@@ -84,17 +77,10 @@ class Question:
         began = self.began.isoformat() if self.began else ""
         return Finding(status, self.words, seen, threshold, self.source, cause, next, began=began)
 
-    def ok(self, seen: str, **more: Unpack[More]) -> Finding:
-        return self.answer("ok", seen, **more)
-
-    def warn(self, seen: str, **more: Unpack[More]) -> Finding:
-        return self.answer("warn", seen, **more)
-
-    def critical(self, seen: str, **more: Unpack[More]) -> Finding:
-        return self.answer("critical", seen, **more)
-
-    def unknown(self, seen: str, **more: Unpack[More]) -> Finding:
-        return self.answer("unknown", seen, **more)
+    ok = partialmethod(answer, "ok")
+    warn = partialmethod(answer, "warn")
+    critical = partialmethod(answer, "critical")
+    unknown = partialmethod(answer, "unknown")
 
     def judged(
         self,
@@ -146,9 +132,7 @@ class Findings(list[Finding]):
     def __repr__(self) -> str:
         table = text_table(_HEADER, self.rows()) if self else ""
         rows = (
-            ""
-            if self.evidence is None
-            else readable(self.evidence).to_string(max_rows=40, max_colwidth=80)
+            "" if self.evidence is None else text_frame(self.evidence, max_rows=40, max_colwidth=80)
         )
         return "\n\n".join(filter(None, (table, safe(self.note), rows))) or "No findings."
 

@@ -87,69 +87,43 @@ def html_frame(shown: Frame) -> str:
     """
     import pandas as pd
 
-    times = {
-        name: _moment for name, kind in shown.dtypes.items() if isinstance(kind, pd.DatetimeTZDtype)
-    }
-    counted = isinstance(shown.index, pd.RangeIndex)
-    with pd.option_context("display.max_colwidth", 300):
-        table = readable(shown).to_html(
-            index=not counted,
-            max_rows=_ROWS,
-            border=0,
-            justify="left",
-            na_rep="",
-            formatters=times,
-            float_format=_read,
-        )
-    # What is in the cells is escaped: these tags are pandas' own.
-    broken = re.sub(f"<td>(?=[^<]*{_LONG_WORD})", f'<td style="{_LEFT}{_BREAKS}">', table)
-    left = re.sub("<(t[dh])>", rf'<\1 style="{_LEFT}">', _no_formula(broken))
-    hidden = len(shown) - _ROWS
-    return left + (f"<p>{hidden} more rows.</p>" if hidden > 0 else "")
+    if not isinstance(shown.index, pd.RangeIndex):
+        names = [name or "" for name in shown.index.names]
+        shown = shown.reset_index(names=names, allow_duplicates=True)
+    hidden, half = len(shown) - _ROWS, _ROWS // 2
+    parts = [shown.head(half), shown.tail(half)] if hidden > 0 else [shown]
+    rows = [row for part in parts for row in part.itertuples(index=False, name=None)]
+    cells = [[cut(_in_cell(value), 300) for value in row] for row in rows]
+    if hidden <= 0:
+        return html_table([*shown.columns], cells, "dataframe")
+    cells.insert(half, ["..."] * len(shown.columns))
+    return f"{html_table([*shown.columns], cells, 'dataframe')}<p>{hidden} more rows.</p>"
 
 
-def readable(shown: Frame) -> Frame:
-    """The same table to be shown: what is in it masked before it is cut, and made visible.
-
-    Rows in the middle of a long one, which are not shown, are left empty.
-    """
-    import pandas as pd
-
-    made, rows = shown.copy(deep=False), len(shown)
-    middle = rows - 2 * _ROWS
-    made.columns = [safe(name) if isinstance(name, str) else name for name in shown.columns]
-    columns = []
-    for at, kind in enumerate(shown.dtypes):
-        column = shown.iloc[:, at]
-        if kind.kind in "OSU" or isinstance(kind, (pd.StringDtype, pd.CategoricalDtype)):
-            values = [*column.iloc[:_ROWS], *column.iloc[_ROWS:][-_ROWS:]]
-            values = [safe(value) if _is_text(value) else value for value in values]
-            values[_ROWS:_ROWS] = [""] * max(0, middle)
-            column = pd.Series(values, index=shown.index, dtype=object)
-        columns.append(column)
-    if columns:
-        named = made.columns
-        made = pd.concat(columns, axis=1)
-        made.columns = named
-    if made.index.dtype.kind == "O" and not isinstance(made.index, pd.MultiIndex):
-        made.index = made.index.map(lambda name: safe(name) if _is_text(name) else name)
-    return made
+def _in_cell(value: Any) -> str:
+    """A time to the second, a number as one reads it, nothing of what is not there."""
+    if isinstance(value, float):
+        return _read(value) if value == value else ""
+    if getattr(value, "tzinfo", None):
+        return f"{value:%Y-%m-%d %H:%M:%S}" + (f"{value:%z}" if value.utcoffset() else " UTC")
+    return "" if value is None or type(value).__name__ in ("NaTType", "NAType") else str(value)
 
 
-def _is_text(value: Any) -> bool:
-    """Also objects, which are shown as text."""
-    return isinstance(value, (str, bytes, dict, list, tuple, set))
+def text_frame(shown: Frame, **how: Any) -> str:
+    """A DataFrame as text, as `to_string` makes it: what is in it masked, and made visible."""
+    kinds = [safe if kind.kind in "OSU" else None for kind in shown.dtypes]
+    made = shown.set_axis(_named(shown.index)).set_axis([*map(safe, shown.columns)], axis=1)
+    return str(made.to_string(formatters=kinds, **how))
+
+
+def _named(index: Any) -> Any:
+    one_text = index.nlevels == 1 and index.dtype.kind == "O"
+    return index.map(safe, na_action="ignore") if one_text else index
 
 
 def safe(value: Any) -> str:
     """Text of anyone's on one line: masked, and nothing in it that is not seen."""
     return visible(redaction.mask(str(value)))
-
-
-def _moment(time: Any) -> str:
-    if time != time:
-        return ""
-    return f"{time:%Y-%m-%d %H:%M:%S}" + (f"{time:%z}" if time.utcoffset() else " UTC")
 
 
 def _read(value: float) -> str:
@@ -175,12 +149,13 @@ def show_frames() -> None:
 
 
 def _in_text(shown: Any, printer: Any, _cycle: bool) -> None:
+    from pandas.io.formats.format import get_dataframe_repr_params
+
     if shown.ndim == 2:
-        printer.text(repr(readable(shown)))
+        printer.text(text_frame(shown, **get_dataframe_repr_params()))
     else:
-        made = readable(shown.to_frame()).iloc[:, 0]
-        made.name = shown.name
-        printer.text(repr(made))
+        made = shown.map(safe, na_action="ignore") if shown.dtype.kind in "OSU" else shown
+        printer.text(repr(made.set_axis(_named(shown.index))))
 
 
 def escaped(value: Any) -> str:
@@ -189,17 +164,16 @@ def escaped(value: Any) -> str:
     A notebook sets what stands between two $, \\( and \\), or after \\begin, as a formula: in
     elements of their own these signs stay text.
     """
-    return _no_formula(html.escape(safe(value)))
+    return re.sub(r"[$\\]", lambda hit: f"<span>{hit[0]}</span>", html.escape(safe(value)))
 
 
-def _no_formula(markup: str) -> str:
-    return re.sub(r"[$\\]", lambda hit: f"<span>{hit[0]}</span>", markup)
-
-
-def html_table(header: Sequence[str], rows: Iterable[Sequence[Any]], css: str) -> str:
-    """An HTML table in which every cell is escaped; a status in the first column stands out."""
-    head = "".join(f'<th style="{_LEFT}">{html.escape(name)}</th>' for name in header)
-    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
+def html_table(header: Sequence[Any], rows: Iterable[Sequence[Any]], css: str) -> str:
+    """An HTML table in which every cell is escaped; a status of ours in it stands out."""
+    head = "".join(f'<th style="{_LEFT}">{escaped(name)}</th>' for name in header)
+    colours = {} if css == "dataframe" else _COLOURS
+    body = "".join(
+        f"<tr>{''.join(_cell(v, colours.get(str(v))) for v in row)}</tr>" for row in rows
+    )
     return f'<table class="{css}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
@@ -209,8 +183,7 @@ _LEFT = "text-align:left;vertical-align:top"
 _COLOURS = {"ok": "#1a7f37", "warn": "#9a6700", "unknown": "#6639ba", "critical": "#cf222e"}
 
 
-def _cell(value: Any) -> str:
-    colour = _COLOURS.get(str(value))
+def _cell(value: Any, colour: str | None) -> str:
     style = f"{_LEFT};color:{colour};font-weight:bold" if colour else _LEFT
     if re.search(_LONG_WORD, str(value)):
         style += _BREAKS

@@ -15,16 +15,3 @@ from opslib.core.actions import (
     upkeep,
     watching,
 )
-
-__all__ = [
-    "actions",
-    "exact",
-    "handed",
-    "lambdas",
-    "listed",
-    "logins",
-    "muting",
-    "stores",
-    "upkeep",
-    "watching",
-]
