@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +58,14 @@ def tried(look: Callable[[], T], asked: str = "this") -> T | OpsError:
         return exc
 
 
+def attempted(look: Callable[[], T]) -> T | OpsError:
+    """The same; bad input (UsageError) and our own guard (Refused) are raised."""
+    found = tried(look)
+    if isinstance(found, (UsageError, Refused)):
+        raise found
+    return found
+
+
 def in_a_line(exc: BaseException) -> str:
     """An error's type and what it says, also of one that cannot say it."""
     return cut(plain(" ".join("".join(traceback.format_exception_only(exc)).split())), 300)
@@ -75,16 +84,13 @@ def told_apart(read: Callable[[N], T], asked: str) -> Callable[[N], tuple[T] | N
     lost = apart.get() if asked else None
 
     def one(name: N) -> tuple[T] | None:
-        try:
-            with understood():
-                return (read(name),)
-        except (UsageError, Refused):
-            raise
-        except OpsError as exc:
-            if lost is None:
-                raise
-            lost.append((asked.format(name), exc))
-            return None
+        found = attempted(partial(read, name))
+        if not isinstance(found, OpsError):
+            return (found,)
+        if lost is None:
+            raise found
+        lost.append((asked.format(name), found))
+        return None
 
     return one
 

@@ -6,15 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from opslib.core.errors import UsageError
-
-
-class Clock(Protocol):
-    """What knows the time: a connection."""
-
-    def now(self) -> datetime: ...
 
 
 @dataclass(frozen=True)
@@ -32,7 +26,7 @@ class Window:
         return f"{self.start:%Y-%m-%d %H:%M} to {clock(self.end, self.start)} UTC"
 
 
-def window(ops: Clock, minutes: float = 60, since: str = "", until: str = "") -> Window:
+def window(ops: Any, minutes: float = 60, since: str = "", until: str = "") -> Window:
     """The last minutes; or from `since` (to `until`, else now).
 
     `30m`, `2h`, `1d` ago, or an ISO time, UTC.

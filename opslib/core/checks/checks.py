@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Concatenate, TypeAlias
@@ -14,15 +15,13 @@ from typing import Concatenate, TypeAlias
 from opslib.core.checks.causes import DENIED, GONE, LOGIN_REFUSED
 from opslib.core.connections import targets
 from opslib.core.connections.connection import Connection
-from opslib.core.defects import apart, understood
+from opslib.core.defects import apart, attempted
 from opslib.core.errors import (
     LoginRefused,
     NotAllowed,
     NotFound,
     OpsError,
-    Refused,
     Unasked,
-    UsageError,
 )
 from opslib.core.findings import Finding, Findings, P, Question
 from opslib.core.journal import HERE
@@ -51,15 +50,12 @@ def check(question: str) -> Callable[[Look[P]], Look[P]]:
             lost: list[tuple[str, OpsError]] = []
             before = apart.set(lost)
             try:
-                with understood(), under_way() as tell:
+                with under_way() as tell:
                     tell(question)
-                    found = function(ops, *args, **kwargs)
+                    seen = attempted(partial(function, ops, *args, **kwargs))
+                found = Findings(unread(question, seen)) if isinstance(seen, OpsError) else seen
             except Unasked as exc:
                 found = Findings(note=str(exc))
-            except (UsageError, Refused):
-                raise
-            except OpsError as exc:
-                found = Findings(unread(question, exc))
             finally:
                 apart.reset(before)
             found += [unread(*each) for each in sorted(lost, key=itemgetter(0))]
@@ -77,13 +73,8 @@ def answer(
 
     What it could not read makes it *unknown*, and the others go on.
     """
-    try:
-        with understood():
-            return look(*args, **kwargs)
-    except (UsageError, Refused):
-        raise
-    except OpsError as exc:
-        return unread(asked, exc)
+    found = attempted(partial(look, *args, **kwargs))
+    return unread(asked, found) if isinstance(found, OpsError) else found
 
 
 def unread(asked: str | Question, exc: OpsError) -> Finding:

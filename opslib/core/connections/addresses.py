@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Unfinished, UsageError
@@ -45,11 +44,10 @@ _DESCRIBED = {
 }
 
 
-@dataclass(frozen=True)
-class _Managed:
+class _Managed(NamedTuple):
     """What RDS says of the target's database: parts as of a secret, and its own secret's ARN."""
 
-    parts: Json = field(repr=False)
+    parts: Json
     secret: str
 
 

@@ -33,7 +33,7 @@ def register_answer(model: Any, answer: Json) -> None:
         redaction.register(value, name)
 
 
-def register_request(params: Json, model: Any, **_: Any) -> None:
+def register_request(params: Json, model: Any) -> None:
     """Mask what a call hands in as secret: a new password, a secret's next value."""
     label = f"{model.service_model.service_name} {model.name}"
     for name, value in _sensitive(model.input_shape, params, label):

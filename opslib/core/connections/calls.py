@@ -6,7 +6,7 @@ import base64
 import re
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -73,16 +73,6 @@ def descriptions() -> Any:
     return create_loader()
 
 
-def patient(config: Any, seconds: float) -> Any:
-    """The same configuration for a call that is answered late, over one connection that is kept
-    alive, and sent once.
-    """
-    from botocore.config import Config
-
-    once = {"mode": "standard", "total_max_attempts": 1}
-    return config.merge(Config(read_timeout=seconds, retries=once, tcp_keepalive=True))
-
-
 def _timestamp(value: Any) -> datetime:
     """A time of an answer, in UTC (botocore's own are local); without dateutil, which is half the
     cost of a long listing.
@@ -106,7 +96,8 @@ def record_calls(made: Any, journal: Journal, sharing: Sharing, **more: Any) -> 
     """
     from botocore.parsers import ResponseParserError
 
-    def given(params: Json, context: Json, **_: Any) -> None:
+    def given(params: Json, model: Any, context: Json, **_: Any) -> None:
+        answers.register_request(params, model)
         context["opslib_named"] = rights.named(params)
 
     def before(model: Any, context: Json, **_: Any) -> None:
@@ -147,10 +138,9 @@ def record_calls(made: Any, journal: Journal, sharing: Sharing, **more: Any) -> 
         "response-received": sharing.received,
         "after-call": after,
         "after-call-error": after,
-        "provide-client-params": answers.register_request,
+        "provide-client-params": given,
     }.items():
         made.events.register(event, handler)
-    made.events.register("provide-client-params", given)
     made.events.register_first("before-call", sharing.before)
 
 
@@ -218,43 +208,35 @@ def errors(
 _TOKENS = ("NextToken", "nextToken", "NextMarker", "NextPageToken")
 
 
-def answers_of(client: Any, operation: str, parameters: Json) -> Iterable[Json]:
+def answers_of(client: Any, operation: str, parameters: Json) -> Any:
     """Every page of a call, each asked for when it is read.
 
     Of a call with pages that botocore has no paginator for (ecs ListServiceDeployments, wafv2
     ListIPSets, secretsmanager ListSecretVersionIds) one is made of the token that it takes and
     gives.
     """
-    paginator = _paginator(client, operation)
-    call = getattr(client, operation)
-    return paginator.paginate(**parameters) if paginator else [call(**parameters)]
-
-
-def _paginator(client: Any, operation: str) -> Any:
     from botocore.paginate import Paginator
 
+    call = getattr(client, operation)
     if client.can_paginate(operation):
-        return client.get_paginator(operation)
+        return client.get_paginator(operation).paginate(**parameters)
     model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
     given, told = (of.members if of else {} for of in (model.input_shape, model.output_shape))
     token = next((each for each in _TOKENS if each in given and each in told), None)
+    if token is None:
+        return [call(**parameters)]
     lists = [name for name, shape in told.items() if shape.type_name == "list"]
     about = {"input_token": token, "output_token": token, "result_key": lists}
-    return Paginator(getattr(client, operation), about, model) if token else None
+    return Paginator(call, about, model).paginate(**parameters)
 
 
 def question(service: str, operation: str, where: str, parameters: Json) -> str:
-    """What was asked, and where, for messages."""
-    return f"{service} {operation}{_named(parameters)} in {where}"
-
-
-def _named(parameters: Json) -> str:
-    """The first parameter that names something, for messages."""
+    """What was asked, by its first parameter that names something, and where, for messages."""
     no_names = ("Payload", "ScanBy")
     texts = (v for k, v in parameters.items() if isinstance(v, str) and k not in no_names)
     value = next((text for text in texts if 0 < len(text) < 200), "")
     name = value.rsplit("/", 1)[-1] if value.startswith("arn:") else value
-    return f" of {name!r}" if name else ""
+    return f"{service} {operation}{f' of {name!r}' if name else ''} in {where}"
 
 
 _TAIL_LINES = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from opslib.core import defects, redaction, tables
 from opslib.core.connections import calls, sending
@@ -59,24 +59,14 @@ class Access:
             )
 
 
-class Gate(Protocol):
-    """What an apply asks of the records, before its first step. Each raises Refused."""
-
-    def holding(self, ops: Connection) -> AbstractContextManager[None]:
-        """Nobody else changes the target meanwhile; `ops.require_hold` raises when that ended."""
-
-    def approver(self, ops: Connection, plan: str) -> str:
-        """The ARN of the second person whose approval of that plan's name is on record."""
-
-    def spend(self, ops: Connection, approved: str, names: Sequence[str]) -> None:
-        """The name is used up, with the others of the same plan."""
-
-
 class Connection:
     """What a notebook calls `ops`. Made by `connect`; safe to use from several threads.
 
     `recorder`: around an apply, keeps it as a record where no engine does. `connect`: makes another
-    connection. `gate`: keeps approvals to one use; none in a test of the library alone.
+    connection. `gate`: what an apply asks of the records before its first step, which may refuse:
+    `holding(ops)`, nobody else changes the target meanwhile; `approver(ops, plan)`, the ARN of the
+    second person whose approval of that name is on record; `spend(ops, approved, names)`, it is
+    used up. None in a test of the library alone.
     """
 
     def __init__(
@@ -86,7 +76,7 @@ class Connection:
         journal: Journal,
         recorder: Callable[..., AbstractContextManager[None]] = lambda *_: nullcontext(),
         connect: Callable[..., Connection] | None = None,
-        gate: Gate | None = None,
+        gate: Any = None,
     ) -> None:
         self.target = target
         self.journal = journal
@@ -188,9 +178,14 @@ class Connection:
 
     def _client_for_one(self, service: str, seconds: float) -> Any:
         """Over a connection of its own: one that was left waiting may be closed when it is used."""
-        once = calls.patient(self._access.config, seconds)
+        from botocore.config import Config
+
+        once: Json = {"mode": "standard", "total_max_attempts": 1}
+        patient = Config(read_timeout=seconds, retries=once, tcp_keepalive=True)
         with self._lock:  # boto3 makes one client at a time
-            return self._access.client(service, self.target.region, once)
+            return self._access.client(
+                service, self.target.region, self._access.config.merge(patient)
+            )
 
     def _call(
         self,
@@ -200,13 +195,13 @@ class Connection:
         parameters: Json,
         change: sending.Send | None = None,
     ) -> Json:
+        asked = calls.question(service, operation, self.where, parameters)
         if isinstance(parameters.get("Payload"), dict):
             parameters["Payload"] = json.dumps(parameters["Payload"]).encode()
-        with calls.errors(service, operation, self.where, parameters, self._access.profile):
-            if change is None:
-                return calls.checked(service, operation, getattr(client, operation)(**parameters))
-            with sending.answered(calls.question(service, operation, self.where, parameters)):
-                return calls.checked(service, operation, change(client, operation, parameters))
+        lost = sending.answered(asked) if change else nullcontext()
+        with calls.errors(service, operation, self.where, parameters, self._access.profile), lost:
+            answer = (change or sending.repeat)(client, operation, parameters)
+            return calls.checked(service, operation, answer)
 
     def pages(
         self, service: str, operation: str, key: str, /, limit: int | None = None, **parameters: Any

@@ -213,4 +213,4 @@ def _admit_by_name(ops: Connection, fresh: Plan, approved: str) -> str:
         return ""
     if ops.gate is None:
         raise Refused(f"{ops.target.name} wants a second person, and no records are kept here.")
-    return ops.gate.approver(ops, approved)
+    return str(ops.gate.approver(ops, approved))

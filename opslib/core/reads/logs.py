@@ -109,20 +109,14 @@ def _named(ops: Connection, name: str, known: Sequence[str]) -> dict[str, str]:
         return {name: services.log_group(ops, name)}
     if name in known or ("/" in name and not name.endswith("*")):
         return {name: name}
-    return {each: each for each in _listed(ops, name)}
+    key = "logGroups[].logGroupName"
+    listed = ops.pages("logs", "describe_log_groups", key, logGroupNamePrefix=name.rstrip("*"))
+    return {each: each for each in listed if name.endswith("*") or each == name}
 
 
 def _noun(ops: Connection) -> str:
     """What the target has that logs."""
     return "service" if "functions" not in ops.target.facts else "function"
-
-
-def _listed(ops: Connection, name: str) -> list[str]:
-    """The log group of that name, or all that begin so (`my-app/*`)."""
-    begin = name.rstrip("*")
-    key = "logGroups[].logGroupName"
-    listed = ops.pages("logs", "describe_log_groups", key, logGroupNamePrefix=begin)
-    return [each for each in listed if name.endswith("*") or each == name]
 
 
 def search(ops: Connection, source: str, pattern: str, within: Window, limit: int = LIMIT) -> Frame:

@@ -36,8 +36,6 @@ _ANY_MASK = re.compile(
 )
 
 _SHORT, _KEPT = 2_000, 8_192  # characters of a text whose mask is kept, and how many are
-# These are there whatever was registered since.
-_without_shapes = functools.lru_cache(_KEPT)(mask_shapes)
 
 
 class Redactor:
@@ -63,22 +61,17 @@ class Redactor:
         if isinstance(value, Mapping):
             for key, part in value.items():
                 self.register(part, f"{label}:{key}")
-        elif isinstance(value, (list, tuple)):
+        elif isinstance(value, (list, tuple, set)):
             for part in value:
                 self.register(part, label)
         elif isinstance(value, (bytes, bytearray)):
-            self._register_bytes(bytes(value), label)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = bytes(value)
+            try:
+                self._register(value.decode(), label)
+            except UnicodeDecodeError:
+                self.register({repr(value)[2:-1], *encoded(value)}, label)
+        elif isinstance(value, (str, int, float)) and not isinstance(value, bool):
             self._register(str(value), label)
-        elif isinstance(value, str):
-            self._register(value, label)
-
-    def _register_bytes(self, content: bytes, label: str) -> None:
-        try:
-            self._register(content.decode(), label)
-        except UnicodeDecodeError:
-            for form in {repr(content)[2:-1], *encoded(content)}:
-                self._register(form, label)
 
     def _register(self, value: str, label: str) -> None:
         if not value.strip() or _ORDINARY.fullmatch(value):
@@ -132,7 +125,7 @@ class Redactor:
         text = _replaced(text, self._spans(text)) if self._labels else text
         for pattern, masked in self._short:
             text = pattern.sub(masked, text)
-        return _without_shapes(text) if len(text) <= _SHORT else mask_shapes(text)
+        return mask_shapes(text)
 
     def _spans(self, text: str) -> list[Span]:
         """Where known values are: whole, cut, escaped, or broken over lines."""
@@ -159,7 +152,8 @@ class Redactor:
     def _at(self, text: str, at: int, candidates: list[str]) -> Span | None:
         for form in candidates:
             end = at + len(form)
-            if text.startswith(form, at) and not (form.isdigit() and _in_a_number(text, at, end)):
+            around = text[at - 1 : at].isdigit() or text[end : end + 1].isdigit()
+            if text.startswith(form, at) and not (form.isdigit() and around):
                 return at, end, self._labels[form]
         for form in candidates:
             there = zip(form, text[at : at + len(form)], strict=False)
@@ -190,10 +184,6 @@ class Redactor:
             }
         if isinstance(obj, (list, tuple)):
             return [self.mask_tree(part) for part in obj]
-        return self._number(obj)
-
-    def _number(self, obj: Any) -> Any:
-        """A number that is a secret becomes a text."""
         label = self._labels.get(str(obj)) if type(obj) in (int, float) else None
         return f"[secret {label}]" if label else obj
 
@@ -208,10 +198,6 @@ def secret_keys(obj: Mapping[Any, Any]) -> dict[Any, str]:
             if holds_a_secret(name, texts[key]):
                 found[key] = name
     return found
-
-
-def _in_a_number(text: str, start: int, end: int) -> bool:
-    return text[start - 1 : start].isdigit() or text[end : end + 1].isdigit()
 
 
 def _replaced(text: str, spans: list[Span]) -> str:
