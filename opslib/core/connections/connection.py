@@ -160,7 +160,14 @@ class Connection:
 
     def call_once(self, seconds: float, service: str, operation: str, /, **parameters: Any) -> Json:
         """`call` for what takes so many seconds, and not twice. Raises Lost when it may be done."""
-        client = self._client_for_one(service, seconds)
+        from botocore.config import Config
+
+        once: Json = {"mode": "standard", "total_max_attempts": 1}
+        patient = Config(read_timeout=seconds, retries=once, tcp_keepalive=True)
+        patient = self._access.config.merge(patient)
+        with self._lock:  # boto3 makes one client at a time
+            # a connection of its own: one that was left waiting may be closed when it is used
+            client = self._access.client(service, self.target.region, patient)
         return self._call(client, service, operation, parameters, sending.send)
 
     def change(self, service: str, operation: str, /, **parameters: Any) -> Json:
@@ -173,19 +180,7 @@ class Connection:
         given, repeatable = sending.with_token(client, operation, parameters, self.token)
         if repeatable:
             return self._call(client, service, operation, given, sending.repeat)
-        client = self._client_for_one(service, self._access.config.read_timeout)
-        return self._call(client, service, operation, given, sending.send)
-
-    def _client_for_one(self, service: str, seconds: float) -> Any:
-        """Over a connection of its own: one that was left waiting may be closed when it is used."""
-        from botocore.config import Config
-
-        once: Json = {"mode": "standard", "total_max_attempts": 1}
-        patient = Config(read_timeout=seconds, retries=once, tcp_keepalive=True)
-        with self._lock:  # boto3 makes one client at a time
-            return self._access.client(
-                service, self.target.region, self._access.config.merge(patient)
-            )
+        return self.call_once(self._access.config.read_timeout, service, operation, **given)
 
     def _call(
         self,

@@ -10,7 +10,6 @@ A step that stays `started` was being done when its process ended.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from typing import Any, NoReturn
@@ -51,11 +50,36 @@ def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
     step, name = plan.steps[number - 1], plan.steps[number - 1].name or str(number)
     tell = functools.partial(ops.journal.write_down, "step", number=number, title=step.title)
     do = step.do.resolved(results)
+
+    def stop(failure: OpsError, why: str) -> NoReturn:
+        """Raise the error that ends the change."""
+        # Refused says that nothing changed.
+        kind = OpsError if isinstance(failure, Refused) and number > 1 else type(failure)
+        raise kind(
+            f"Step {number} of {len(plan.steps)} ({step.title}) {why} Applied before it: "
+            f"{number - 1}. Not begun after it: {len(plan.steps) - number}. {_KEPT}"
+        ) from failure
+
+    def ended(state: str, **said: Any) -> None:
+        try:
+            tell(state=state, **said)
+        except OpsError as exc:
+            stop(exc, f"is {state}, and nothing records what follows: {exc}")
+
     try:
         ops.require_hold()
+        if missing := [*awaited(do)]:
+            raise OpsError(f"it needs {missing[0]}, and that answer was lost.")
     except OpsError as exc:
-        _stop(plan, number, exc, f"was not begun: {exc}")
-    _begin(tell, plan, number, step, do, _undo(step, results))
+        stop(exc, f"was not begun: {exc}")
+    # written down with what is needed to look at it and undo it
+    known = {"before": step.before, "after": step.after, "observe": step.observe}
+    try:
+        tell(state="started", room=True, undo=_undo(step, results), **known)
+    except OpsError as exc:
+        with suppress(OpsError):
+            tell(state="not begun")
+        stop(exc, f"was not begun, for nothing would record it: {exc}")
     said: Json = {}
     try:
         there = copy(narrowing.narrowed(ops, do))
@@ -63,60 +87,23 @@ def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
         results[name] = do.perform(there)
     except Lost as exc:
         if not _seen(ops, step):
-            _tell_end(tell, plan, number, state="unknown", error=str(exc))
-            _stop(plan, number, exc, f"may be done: {exc} Look before anything else.")
+            ended("unknown", error=str(exc))
+            stop(exc, f"may be done: {exc} Look before anything else.")
         waiting.stays(f"{exc} It was seen to be done.")
         said = {"seen": True, "error": str(exc)}
     except OpsError as exc:
-        part = exc.done is not None  # and can be undone
-        if part:
-            results[name] = exc.done
-            kept = {"undo": _undo(step, results), "observe": None}
-            _tell_end(tell, plan, number, state="applied", part=True, **kept)
-        else:
-            _tell_end(tell, plan, number, state="failed", error=str(exc))
-        _stop(plan, number, exc, f"failed{' in part' * part}: {exc}")
+        if exc.done is None:
+            ended("failed", error=str(exc))
+            stop(exc, f"failed: {exc}")
+        results[name] = exc.done  # a part, which can be undone
+        ended("applied", part=True, undo=_undo(step, results), observe=None)
+        stop(exc, f"failed in part: {exc}")
     undo = _undo(step, results)
     later = {
         path: resolved(result(path), results) for path in _asked(plan, number) if name in results
     }
-    _tell_end(tell, plan, number, state="applied", undo=undo, results=later, **said)
+    ended("applied", undo=undo, results=later, **said)
     return undo
-
-
-def _begin(
-    tell: Callable[..., None], plan: Plan, number: int, step: Step, do: Action, undo: Undo
-) -> None:
-    """Write it down, with what is needed to look at it and undo it. Raises OpsError: not begun."""
-    if missing := [*awaited(do)]:
-        why = OpsError(f"it needs {missing[0]}, and that answer was lost.")
-        _stop(plan, number, why, f"was not begun: {why}")
-    known = {"before": step.before, "after": step.after, "observe": step.observe}
-    try:
-        tell(state="started", room=True, undo=undo, **known)
-    except OpsError as exc:
-        with suppress(OpsError):
-            tell(state="not begun")
-        _stop(plan, number, exc, f"was not begun, for nothing would record it: {exc}")
-
-
-def _tell_end(tell: Callable[..., None], plan: Plan, number: int, **said: Any) -> None:
-    try:
-        tell(**said)
-    except OpsError as exc:
-        _stop(plan, number, exc, f"is {said['state']}, and nothing records what follows: {exc}")
-
-
-def _stop(plan: Plan, number: int, failure: OpsError, why: str) -> NoReturn:
-    """Raise the error that ends the change."""
-    # Refused says that nothing changed.
-    kind = OpsError if isinstance(failure, Refused) and number > 1 else type(failure)
-    after = len(plan.steps) - number
-    title = plan.steps[number - 1].title
-    raise kind(
-        f"Step {number} of {len(plan.steps)} ({title}) {why} "
-        f"Applied before it: {number - 1}. Not begun after it: {after}. {_KEPT}"
-    ) from failure
 
 
 def _undo(step: Step, results: Json) -> Undo:
