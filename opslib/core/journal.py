@@ -143,12 +143,8 @@ def _inherited_pipe() -> int | None:
 
     None without an engine, or in a child that inherited only the variable.
     """
-    number = os.environ.get(FD, "")
     try:
-        return (
-            int(number)
-            if number.isdigit() and stat.S_ISFIFO(os.fstat(int(number)).st_mode)
-            else None
-        )
-    except OSError:
+        number = int(os.environ[FD])
+        return number if stat.S_ISFIFO(os.fstat(number).st_mode) else None
+    except (KeyError, ValueError, OverflowError, OSError):
         return None

@@ -58,7 +58,7 @@ class Execution:
             raise
         self._pipe = JournalPipe(self.draft.journal, lambda line: self._tell(0, 0, line))
         if self.request.note:
-            self._pipe.put({"event": "note", **notes.noted(self.request.note).as_dict()})
+            self._pipe.put({"event": "note", **vars(notes.noted(self.request.note))})
         progress_bar = self.request.options.get("progress_bar", False)
         self._manager = Manager(self.nb, self._save, progress_bar)
         _active.add(self)

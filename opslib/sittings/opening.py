@@ -94,7 +94,7 @@ def open_sitting(
         cell.setdefault("id", f"cell-{number}")
     if note:
         items.put_note(notebook, note)
-        said["note"] = notes.noted(note).as_dict()
+        said["note"] = vars(notes.noted(note))
     path = places.folder() / f"{id}.ipynb"
     files.require_writable(path.parent)
     files.write_atomically(path, f"{v4.nbjson.writes(notebook)}\n".encode())

@@ -11,7 +11,7 @@ from datetime import UTC
 from typing import Any
 
 from opslib.core.checks.marks import Stroke
-from opslib.core.checks.panels import Panel, lowest, named, points, short_labels, single, with_gaps
+from opslib.core.checks.panels import Panel, named, points, short_labels, single, with_gaps
 from opslib.core.strict_yaml import beside
 from opslib.core.tables import Json
 from opslib.core.text import cut, number, printable
@@ -80,16 +80,6 @@ def bars(title: str, unit: str, names: Sequence[str], heights: Sequence[float]) 
         return _png(figure)
 
 
-def _packed(image: Any) -> bytes:
-    """A picture as PNG of 32 colours: a quarter of the bytes, and nobody sees it."""
-    out = io.BytesIO()
-    made = image.quantize(32, method=2, dither=0)
-    palette = made.getpalette()
-    made.putpalette([255 if value > 251 else value for value in palette])  # white stays white
-    made.save(out, format="png")  # optimised it takes eight times as long, for a twentieth less
-    return out.getvalue()
-
-
 def _figure(width: int, height: int, layout: Any = None) -> Any:
     from matplotlib.figure import Figure
 
@@ -97,13 +87,19 @@ def _figure(width: int, height: int, layout: Any = None) -> Any:
 
 
 def _png(figure: Any) -> bytes:
+    """Of 32 colours: a quarter of the bytes, and nobody sees it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     size = canvas.get_width_height()
-    return _packed(Image.frombuffer("RGBA", size, canvas.buffer_rgba()).convert("RGB"))
+    image: Any = Image.frombuffer("RGBA", size, canvas.buffer_rgba()).convert("RGB")
+    out, made = io.BytesIO(), image.quantize(32, method=2, dither=0)
+    palette = made.getpalette()
+    made.putpalette([255 if value > 251 else value for value in palette])  # white stays white
+    made.save(out, format="png")  # optimised it takes eight times as long, for a twentieth less
+    return out.getvalue()
 
 
 def _panel(
@@ -222,7 +218,8 @@ def _scale(axis: Any, panel: Panel, highest: float, room: float) -> None:
     near = panel.near
     far = [limit for limit in panel.thresholds if limit not in near]
     top = room * max([highest, *(value for _, value in near)]) or 1.0
-    least = lowest(panel)
+    values = (line.values for line in panel.lines if line.values.count())
+    least = min([0.0, *(each.min() for each in values)])
     axis.set_ylim(min(-0.02 * top, least), top)  # a line at 0 is not hidden by the axis
     before = -top
     for name, value in sorted(near, key=lambda each: each[1]):

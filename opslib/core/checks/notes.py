@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from opslib.core import journal
 from opslib.core.errors import UsageError, require_known
-from opslib.core.tables import Json, escaped, safe
+from opslib.core.tables import escaped, safe
 
 KINDS = ("saw", "think", "ruled out", "decided", "told")
 
@@ -29,9 +29,6 @@ class Note:
     def _repr_html_(self) -> str:
         return f"<p>{escaped(self)}</p>"
 
-    def as_dict(self) -> Json:
-        return {"text": self.text, "kind": self.kind, "at": self.at}
-
 
 def noted(text: str, kind: str = "saw") -> Note:
     """A note of now. Raises UsageError: it is empty, or of no kind that is known."""
@@ -49,5 +46,5 @@ def note(text: str, kind: str = "saw") -> Note:
     if journal.current is None:
         raise UsageError("Nothing is connected yet, so nothing keeps a note. Connect first.")
     said = noted(text, kind)
-    journal.current.write("note", **said.as_dict())
+    journal.current.write("note", **vars(said))
     return said

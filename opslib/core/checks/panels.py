@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, takewhile
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.redaction import mask
@@ -104,10 +104,6 @@ def _same(texts: list[str]) -> int:
     same = "".join(sign for sign, _ in takewhile(lambda pair: pair[0] == pair[1], ends))
     long = max(same.rfind(sign) for sign in " -_/.:") + 1
     return long if long > _SHORT else 0
-
-
-def lowest(panel: Panel) -> float:
-    return float(min(chain([0.0], (v for line in panel.lines for v in line.values if v == v))))
 
 
 def single(series: pd.Series) -> pd.Series:

@@ -20,7 +20,7 @@ from opslib.core.errors import (
     UsageError,
 )
 from opslib.core.journal import Journal
-from opslib.core.tables import Json, Params
+from opslib.core.tables import Params
 from opslib.core.text import decoded
 
 
@@ -135,13 +135,6 @@ def sign(
     return {name: str(value) for name, value in asked.headers.items()}
 
 
-def _content(body: Any) -> Json:
-    """How a body is handed to urllib3: bytes as they are, all else as JSON."""
-    if body is None:
-        return {}
-    return {"body" if isinstance(body, bytes) else "json": body}
-
-
 def request(
     api: Api, method: str, path: str, body: Any, key: Mapping[str, str], journal: Journal
 ) -> Response:
@@ -173,7 +166,7 @@ def request(
                 retries=False,
                 redirect=False,
                 timeout=urllib3.Timeout(connect=3.0, read=api.timeout_seconds),
-                **_content(body),
+                **{"body" if isinstance(body, bytes) else "json": body},
             )
         error = str(answer.status) if answer.status >= 400 else None
     except NotUnderstood as exc:

@@ -57,7 +57,12 @@ def ask(
             "in SQL.",
             flush=True,
         )
-    return frame(rows[:limit], columns) if columns else _inferred(rows[:limit], names)
+    if columns:
+        return frame(rows[:limit], columns)
+    import pandas as pd
+
+    made = pd.DataFrame(rows[:limit], columns=names)
+    return made.astype(dict.fromkeys(made.select_dtypes("datetimetz"), UTC_TIME))
 
 
 def value(
@@ -78,13 +83,6 @@ def value(
 def brief(sql: str) -> str:
     """A statement in one short line."""
     return cut(" ".join(sql.split()), 98)
-
-
-def _inferred(rows: list[Json], names: list[str]) -> Frame:
-    import pandas as pd
-
-    made = pd.DataFrame(rows, columns=names)
-    return made.astype(dict.fromkeys(made.select_dtypes("datetimetz"), UTC_TIME))
 
 
 def execute(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import product
 
 from opslib.core.connections.connection import Connection
@@ -32,20 +32,15 @@ def openings(ops: Connection) -> list[Window]:
 
 def _described(ops: Connection, now: datetime) -> Iterator[tuple[datetime, datetime]]:
     """`until` is of the next day where it is not after `from`."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     described = ops.target.facts.get(SECTION, ())
     days = _FIFTH if any("weeks" in each for each in described) else _FORTNIGHT
     for each, day in product(described, range(-8, days)):
-        at = midnight + day * _DAY
+        at = now + day * _DAY
         week = (at.day + 6) // 7  # the first Sunday of a month is in its first seven days
         if DAYS[at.weekday()] in each["days"] and week in each.get("weeks", [week]):
-            start, end = (at + _since_midnight(each[name]) for name in ("from", "until"))
+            opens, closes = (time.fromisoformat(each[name]) for name in ("from", "until"))
+            start, end = (datetime.combine(at, hour, UTC) for hour in (opens, closes))
             yield start, end if end > start else end + _DAY
-
-
-def _since_midnight(text: str) -> timedelta:
-    hours, _, minutes = text.partition(":")
-    return timedelta(hours=int(hours), minutes=int(minutes))
 
 
 def is_open(ops: Connection, within: Window) -> bool:
@@ -104,12 +99,8 @@ def notes(ops: Connection, steps: Iterable[Step]) -> list[str]:
     if not is_open(ops, found[0]):
         how = f" To apply it all the same: confirm = {phrase(ops)!r}." * ops.target.production
         return [f"{said}{how}"]
-    most = timedelta(seconds=sum(map(_longest, steps)))
+    waits = (step.do.get("timeout_seconds") or step.do.get("seconds") or 0 for step in steps)
+    most = timedelta(seconds=sum(waits))
     if ops.now() + most > found[0].end:
         said += f" Its steps may wait for up to {long(most)}: it may end outside."
     return [said]
-
-
-def _longest(step: Step) -> float:
-    """Seconds that it waits, or watches."""
-    return float(step.do.get("timeout_seconds") or step.do.get("seconds") or 0)

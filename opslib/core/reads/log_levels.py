@@ -157,7 +157,9 @@ def _of_document(document: Json) -> Said:
     if "@t" in document and not inner.level and inner.trouble is None:
         inner = Said("INFO", text, None)  # Serilog leaves that level out
     answers = [_number(value) // 100 for key, value in fields.items() if STATUS.search(key)]
-    told = fields.get("success") is False or any(_is_there(fields.get(key)) for key in _ERROR_KEYS)
+    # an error that is one: not null, empty, zero, or a word for that
+    errors = (str(fields[key]) for key in _ERROR_KEYS if fields.get(key))
+    told = fields.get("success") is False or not all(map(_NONE.fullmatch, errors))
     if inner.level:  # one that was answered as if all were well, and says an error, too
         return inner._replace(trouble=_is_ill(inner.level, 5 in answers or (told and 2 in answers)))
     states = (str(fields.get(key)).lower() for key in _STATES)
@@ -211,11 +213,6 @@ def _numbered(fields: Json) -> str:
             return "ERROR" if number >= ill else "INFO"
     number = _number(fields.get("priority"))
     return _named(number) if 0 <= number <= 7 else ""
-
-
-def _is_there(value: Any) -> bool:
-    """An error that is one: not null, empty, zero, or a word for that."""
-    return bool(value) and not _NONE.fullmatch(str(value))
 
 
 def _of_text(message: str) -> Said:

@@ -10,7 +10,7 @@ from functools import partial
 from ipaddress import ip_network
 
 from opslib.core.connections.connection import Connection
-from opslib.core.reads import functions
+from opslib.core.reads import functions, services
 from opslib.core.tables import Json
 
 _WORLD = ("0.0.0.0/0", "::/0")
@@ -92,13 +92,10 @@ def caller(ops: Connection, function: str) -> Caller | None:
 
 def of_service(ops: Connection, service: str) -> Caller | None:
     """The tasks of an ECS service; None where they have no address of their own (awsvpc)."""
-    facts = ops.target["services"][service]
-    named = {"cluster": facts["cluster"], "services": [facts["name"]]}
-    path = "services[].networkConfiguration.awsvpcConfiguration"
-    found = ops.pages("ecs", "describe_services", path, **named)
-    if not found:
+    way = services.described(ops, service).get("networkConfiguration", {})
+    if not (at := way.get("awsvpcConfiguration")):
         return None
-    return _at(ops, found[0]["subnets"], found[0].get("securityGroups", ()), "service")
+    return _at(ops, at["subnets"], at.get("securityGroups", ()), "service")
 
 
 def of(ops: Connection, configuration: Json) -> Caller | None:

@@ -25,7 +25,7 @@ def keep_note(note: Note) -> str:
         return _of_this_kernel[0].note(note)
     if journal.current is None:
         raise UsageError("Nothing is connected yet, so nothing keeps a note.")
-    journal.current.write("note", **note.as_dict())
+    journal.current.write("note", **vars(note))
     return str(note)
 
 

@@ -102,7 +102,7 @@ class Sitting:
                 raise OpsError(f"This sitting is not kept. {self._trouble}")
             if self._draft is None:
                 return late_notes.add(self._before, note)
-            self._tell({**note.as_dict(), "event": "note"})
+            self._tell({**vars(note), "event": "note"})
             return str(note)
 
     @contextmanager
