@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -166,7 +167,8 @@ def test_a_share_says_what_it_is_of_and_divides_by_nothing_without_a_word() -> N
     of = dict.fromkeys(("ok", "failed", "lost"))
     share = Share("100 * ok / (ok + failed) / 1", of)
     assert (share.whole, share.wholes) == ("ok + failed", {"ok", "failed"})
-    assert math.isnan(share.value({"ok": 0.0, "failed": 0.0, "lost": 0.0}))
+    none = pd.DataFrame({"ok": [0.0], "failed": [0.0], "lost": [0.0]}, [NOW])
+    assert math.isnan(next(share.windows(none, 0, 1))["value"])
     assert Share("ok + failed", of).whole == ""
 
 
