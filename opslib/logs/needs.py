@@ -100,7 +100,7 @@ def check_needs(
         return Findings(found)
     if "users" in ops.target.facts:
         found.append(answer(_SIGN_IN, _sign_in, ops, needing("users"), lines))
-    if mine := {key: live[key] for key in ops.target.facts.get("functions", ()) if key in live}:
+    if mine := {key: live[key] for key in ops.target.get("functions") if key in live}:
         found.append(answer(_STORED, _stored, ops, mine))  # of services: services/starting
         found.append(_memory(every[every["source"].isin(mine)]))
     buckets = {
@@ -118,7 +118,7 @@ def _named(ops: Connection, source: str) -> list[str]:
 
 
 def _live(ops: Connection, key: str) -> Json:
-    of_function = key in ops.target.facts.get("functions", ())
+    of_function = key in ops.target.get("functions")
     return functions.live(ops, key) if of_function else services.as_configuration(ops, key)
 
 
@@ -181,7 +181,7 @@ def _way(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding:
     kinds = lines[lines["message"].map(kind_of).isin(["connection", "timeout"])]
     seen = "; ".join(told) + _beside(kinds, "", lost)
     if outside := [key for key, why in lost.items() if "VPC" in why]:
-        of = "functions" if outside[0] in ops.target.facts.get("functions", ()) else "services"
+        of = "functions" if outside[0] in ops.target.get("functions") else "services"
         return _WAY.critical(seen, cause=OUTSIDE, next=f"{of}/rollback")
     return _WAY.critical(seen, next="changes/configuration")  # a rule that was taken away
 
@@ -284,7 +284,7 @@ def _authorizers(ops: Connection) -> Iterator[Json]:
         for of in each.amounts.values()
         if "ApiId" in of.dimensions
     }
-    host = urlsplit(str(ops.target.facts.get("api", {}).get("url", ""))).hostname or ""
+    host = urlsplit(str(ops.target.get("api").get("url", ""))).hostname or ""
     ids |= {host.split(".")[0]} if ".execute-api." in host else set()
     for id in sorted(ids):
         ask = partial(ops.pages, "apigatewayv2")

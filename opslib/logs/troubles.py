@@ -192,7 +192,7 @@ def _judged(
         name, version = found
         follows = ops.entry("functions/rollback", function=name)
         return asked.answer(status, seen + version, next=follows)
-    own = [name for name in sources if name in ops.target.facts.get("services", ())]
+    own = [name for name in sources if name in ops.target.get("services")]
     seen += _of_one_task(ops, own, lines) if own == sources else ""
     if sign.name in (*BY_VERSIONS, ANSWERS) and (began := _deployed(ops, own, lines, within)):
         return asked.answer(status, seen + began, next="services/rollback")
@@ -214,7 +214,7 @@ def _version(ops: Connection, names: list[str], within: Window) -> tuple[str, st
     that in words.
     """
     day = Window(min(within.start, within.end - timedelta(days=1)), within.end)
-    for name in filter(ops.target.facts.get("functions", {}).__contains__, names):
+    for name in filter(ops.target.get("functions").__contains__, names):
         _, now, before = versions.live_and_before(ops, name, day)
         if now and before and now.errors_per_100 > versions.most_errors(before):
             return name, (

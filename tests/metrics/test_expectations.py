@@ -197,6 +197,9 @@ class Described(SimpleNamespace):
     def __getitem__(self, key: str) -> Any:
         return self.facts[key]
 
+    def get(self, key: str) -> Any:
+        return self.facts.get(key, {})
+
 
 _CPU = {
     "namespace": "AWS/RDS",

@@ -50,7 +50,9 @@ class Recorded:
         facts = {"metrics": {"share": metric}}
         target = SimpleNamespace(facts=facts, name="shop", key="shop", region="eu-west-1")
         self.target = type(
-            "Target", (SimpleNamespace,), {"__getitem__": lambda _, key: facts[key]}
+            "Target",
+            (SimpleNamespace,),
+            {"__getitem__": lambda _, key: facts[key], "get": lambda _, key: facts.get(key, {})},
         )(**vars(target))
         self.sums, self.known = sums, {*known, *sums}
         self.findings, self.changed = Findings(), False

@@ -183,7 +183,10 @@ def test_an_instance_has_storage_to_look_at_and_a_cluster_has_none() -> None:
 def test_configuration_is_remembered_where_the_file_names_a_resource_and_not_asked_else() -> None:
     site = {"api": {"url": "https://example.com", "probes": {"/": "it runs"}}}
     for facts, asked in ((site, False), (site | {"queues": {"mail": {"name": "mail"}}}, True)):
-        described = SimpleNamespace(facts=Facts(facts, "a file"), key="site")
+        known = Facts(facts, "a file")
+        described = SimpleNamespace(
+            facts=known, key="site", get=lambda key, known=known: known.get(key, {})
+        )
         every = reported.checks(SimpleNamespace(target=described), 24)  # type: ignore[arg-type]
         looks = {plain(look) for _, look in every}
         assert changed.check_changes in looks
