@@ -110,15 +110,6 @@ def _look(told: Json, definition: str | Json) -> _Seen:
     return _Seen(not failed and primary.get("rolloutState") == "COMPLETED", failed, ours, said)
 
 
-class _Left(NamedTuple):
-    state: str
-    why: str
-    older: int
-
-    def __str__(self) -> str:
-        return f"{self.state}, {count(self.older, 'task')} of before"
-
-
 @action(
     "anew",
     "ecs.update_service(cluster={cluster}, service={service}, forceNewDeployment=True), until no "
@@ -134,27 +125,29 @@ def Anew(ops: Connection, cluster: str, service: str, timeout_seconds: int = 180
     ours = next(e for e in told["service"]["deployments"] if e["status"] == "PRIMARY")
     seen, waited = poll(
         lambda: _left(ops, cluster, service, ours["id"]),
-        lambda seen: seen.state == "FAILED" or (seen.state == "COMPLETED" and not seen.older),
+        lambda seen: seen.done or bool(seen.failed),
         timeout_seconds,
-        lambda seen: f"{service}: {seen}",
+        lambda seen: f"{service}: {seen.told}",
     )
-    if seen.state == "FAILED":
+    if seen.failed:
         raise OpsError(
-            f"{service}: its new tasks do not stay: {seen.why}. Those of before go on "
+            f"{service}: its new tasks do not stay: {seen.failed}. Those of before go on "
             "as long as they live, but whichever starts now reads what the new ones read."
         )
-    if seen.state != "COMPLETED" or seen.older:
-        raise Unfinished(f"{service}: {seen} after {waited:.0f} s; it may yet finish.")
-    return {"deployment": ours["id"], "state": seen.state}
+    if not seen.done:
+        raise Unfinished(f"{service}: {seen.told} after {waited:.0f} s; it may yet finish.")
+    return {"deployment": ours["id"], "state": "COMPLETED"}
 
 
-def _left(ops: Connection, cluster: str, service: str, ours: str) -> _Left:
+def _left(ops: Connection, cluster: str, service: str, ours: str) -> _Seen:
     told, tasks = _described(ops, cluster, service), partial(services.tasks, ops, cluster, service)
     present: Json = next((e for e in told["deployments"] if e["id"] == ours), {})
-    why, _ = _failed(told, present)
+    why, own = _failed(told, present)
     if why:
         stopped = (e for e in tasks("STOPPED") if e.get("startedBy") == ours)
         says = next((e["stoppedReason"] for e in stopped if e.get("stoppedReason")), "")
-        return _Left("FAILED", f"{why}; {says}".rstrip(" ;."), 0)
-    older = [e for e in tasks("RUNNING") if e.get("startedBy") != ours]
-    return _Left(present.get("rolloutState", ""), "", len(older))
+        return _Seen(False, f"{why}; {says}".rstrip(" ;."), own, "FAILED")
+    older = sum(e.get("startedBy") != ours for e in tasks("RUNNING"))
+    state = present.get("rolloutState", "")
+    said = f"{state}, {count(older, 'task')} of before"
+    return _Seen(state == "COMPLETED" and not older, "", own, said)
