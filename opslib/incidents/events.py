@@ -64,11 +64,11 @@ def append(decide: Callable[[Sequence[Event]], tuple[str, Json]]) -> str:
         files.require_writable(paths.records())
     with database.transaction() as connection:
         connection.execute(sa.select(database.head).with_for_update()).first()
-        known = index.entries(connection, kind=KIND)
+        known = index.entries(kind=KIND)
         id, said = decide([Event.of(entry) for entry in known])
         text = json.dumps(redaction.mask_tree(said), ensure_ascii=False, default=str)
-        index.enter(KIND, id, said=text, on=connection)
-        rows = index.entries(connection, kind=KIND, id=id)
+        index.enter(KIND, id, said=text)
+        rows = index.entries(kind=KIND, id=id)
     keep(rows)  # what lies there is in the index, and nobody waits for a disk or a bucket
     return id
 

@@ -123,7 +123,7 @@ def _take(ops: Connection, token: str) -> None:
         holder += f" since {since:%Y-%m-%d %H:%M:%S} UTC"
         mine = {"token": token, "holder": holder, **process, "until": now + LEASE_SECONDS}
         asked = sa.select(_leases).filter_by(target=target).with_for_update()
-        held = database.first(asked, connection)
+        held = database.first(asked)
         if held is None:
             try:
                 connection.execute(sa.insert(_leases).values(target=target, **mine))

@@ -145,9 +145,9 @@ def _files(row: Row, pages: Json, names: set[str], left: list[str]) -> Iterator[
 
 def _forget(rows: Sequence[Row], policy: str) -> None:
     """Chain that they are not kept any longer, before the first file goes."""
-    with database.transaction() as connection:
+    with database.transaction():
         if rows:
             said = f"{policy}: {' '.join(row['id'] for row in rows)}"
-            index.enter(KIND, said=said, on=connection)
+            index.enter(KIND, said=said)
         for row in rows:
-            words.forget(connection, row["id"])
+            words.forget(row["id"])

@@ -126,12 +126,7 @@ def _ready(connection: sa.Connection) -> str:
 def enter(id: str, said: Json) -> None:
     """Make a record's words searchable, by what its file says of its run. Raises OpsError."""
     with database.transaction(may_be_lost=True) as connection:
-        put(connection, id, said)
-
-
-def put(connection: sa.Connection, id: str, said: Json) -> None:
-    """`enter`, in a transaction that is under way."""
-    _put(connection, _ready(connection), id, "\n".join(_told(said)))
+        _put(connection, _ready(connection), id, "\n".join(_told(said)))
 
 
 def add(id: str, line: str) -> None:
@@ -160,7 +155,7 @@ def fill() -> int:
     entered = 0
     with database.transaction(may_be_lost=True) as connection:
         how, notes = _ready(connection), defaultdict(list)
-        for each in index.entries(connection, kind="note"):
+        for each in index.entries(kind="note"):
             notes[each["id"]].append(each["said"])
         for id, path in connection.execute(_unread(database.records.c.id, database.records.c.path)):
             try:
@@ -172,11 +167,12 @@ def fill() -> int:
     return entered
 
 
-def forget(connection: sa.Connection, id: str) -> None:
-    """Its record is not kept any longer; in a transaction that is under way."""
-    _ready(connection)
-    _drop(connection, id)
-    connection.execute(sa.insert(database.texts).values(id=id, said=""))
+def forget(id: str) -> None:
+    """Its record is not kept any longer."""
+    with database.transaction() as connection:
+        _ready(connection)
+        _drop(connection, id)
+        connection.execute(sa.insert(database.texts).values(id=id, said=""))
 
 
 def _drop(connection: sa.Connection, id: str) -> None:
