@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, NoReturn
 
 import click
 
 from opslib.cli import completion
-from opslib.core import UsageError, redaction, targets, times
+from opslib.core import UsageError, console, redaction, targets, times
 from opslib.core.checks.notes import KINDS
 from opslib.runs.batches import LOCAL
 
@@ -55,6 +57,27 @@ def as_json(of: str) -> Callable[[Any], Any]:
 
 
 JSON = as_json("a table")
+
+
+def shown(of: str = "a table") -> Callable[[Callable[..., Any]], Callable[..., None]]:
+    """`--json` of a command that says its data and its text, and its exit status if it has one: what
+    is asked for is printed.
+    """
+
+    def printed(command: Callable[..., Any]) -> Callable[..., None]:
+        @as_json(of)
+        @wraps(command)
+        def said(as_json: bool, **given: Any) -> None:
+            data, text, *status = command(**given)
+            click.echo(console.as_json(data) if as_json else text)
+            if any(status):
+                sys.exit(*status)
+
+        return said
+
+    return printed
+
+
 _RUNNING = (
     target("Repeat, or a pattern: 'lab/*'.", "targets", multiple=True, required=True),
     GIVEN,
