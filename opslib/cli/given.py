@@ -59,12 +59,12 @@ def as_json(of: str) -> Callable[[Any], Any]:
 JSON = as_json("a table")
 
 
-def shown(of: str = "a table") -> Callable[[Callable[..., Any]], Callable[..., None]]:
-    """`--json` of a command that says its data and its text, and its exit status if it has one: what
+def shown(of: str = "a table") -> Callable[[Callable[..., Any]], Any]:
+    """`--json` of a command that says its data, its text, and its exit status if it has one: what
     is asked for is printed.
     """
 
-    def printed(command: Callable[..., Any]) -> Callable[..., None]:
+    def printed(command: Callable[..., Any]) -> Any:
         @as_json(of)
         @wraps(command)
         def said(as_json: bool, **given: Any) -> None:

@@ -80,7 +80,7 @@ def _practised(target: Target) -> list[Json]:
 
 
 def _alarms(target: Target, there: dict[str, str] | None) -> list[Json]:
-    expected = dict(target.facts.get("alarms", {}).get("expected", {}))
+    expected = target.at("alarms", "expected")
     rows = []
     for name in sorted(expected.keys() | (there or {}).keys()):
         way = targets.entry_of(target, expected.get(name, ""))

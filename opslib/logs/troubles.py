@@ -192,7 +192,7 @@ def _judged(
         name, version = found
         follows = ops.entry("functions/rollback", function=name)
         return asked.answer(status, seen + version, next=follows)
-    own = [name for name in sources if name in ops.target.facts.get("services", ())]
+    own = [name for name in sources if name in ops.target.at("services")]
     seen += _of_one_task(ops, own, lines) if own == sources else ""
     if sign.name in (*BY_VERSIONS, ANSWERS) and (began := _deployed(ops, own, lines, within)):
         return asked.answer(status, seen + began, next="services/rollback")
@@ -200,11 +200,11 @@ def _judged(
     follows = "logs/search" if sign.name == OTHER else sign.next
     if own == sources:
         follows = OF_SERVICES.get(follows, follows)
-    chapter, facts = follows.partition("/")[0], ops.target.facts
+    chapter = follows.partition("/")[0]
     needs = {"databases": "database"}.get(chapter, chapter)
-    if needs in ("database", "functions", "secrets") and needs not in facts:
+    if needs in ("database", "functions", "secrets") and needs not in ops.target.facts:
         follows = "health/deep"
-    if follows == "health/deep" and "deep" not in facts.get("api", {}):
+    if follows == "health/deep" and "deep" not in ops.target.at("api"):
         follows = "services/health" if own == sources else "logs/search"
     return asked.answer(status, seen, next=follows)
 
@@ -214,7 +214,7 @@ def _version(ops: Connection, names: list[str], within: Window) -> tuple[str, st
     that in words.
     """
     day = Window(min(within.start, within.end - timedelta(days=1)), within.end)
-    for name in filter(ops.target.facts.get("functions", {}).__contains__, names):
+    for name in filter(ops.target.at("functions").__contains__, names):
         _, now, before = versions.live_and_before(ops, name, day)
         if now and before and now.errors_per_100 > versions.most_errors(before):
             return name, (

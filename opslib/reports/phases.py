@@ -103,16 +103,16 @@ def check_versions(ops: Connection, phase: str) -> Findings:
 
 def _versions(ops: Connection) -> dict[str, Any]:
     """What reads the version of each thing that the target's file names."""
-    facts = ops.target.facts
+    at = ops.target.at
     found: dict[str, Any] = {
-        f"service {key}": partial(_revision, ops, key) for key in facts.get("services", {})
+        f"service {key}": partial(_revision, ops, key) for key in at("services")
     }
-    for key in facts.get("functions", {}):
+    for key in at("functions"):
         found[f"function {key}"] = partial(_function, ops, key)
     for kind, operation, key in _ENGINES:
-        if name := facts.get("database", {}).get(kind):
+        if name := at("database", kind):
             found["database"] = partial(_engine, ops, operation, key, name)
-    if "migrations" in facts.get("database", {}):
+    if at("database", "migrations"):
         found["schema"] = lambda: databases.judge_schema(ops).seen
     return found
 

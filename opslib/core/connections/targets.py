@@ -88,6 +88,13 @@ class Target:
         """
         return self.facts[section]
 
+    def at(self, *place: str) -> Any:
+        """What the facts have there (`at("alarms", "expected")`); else an empty mapping."""
+        found: Any = self.facts
+        for key in place:
+            found = found.get(key, {})
+        return found
+
     @property
     def may_apply_at_once(self) -> bool:
         """Its policy lets a plan be applied that nobody saw; its practice copy always does."""
