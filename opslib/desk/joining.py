@@ -16,7 +16,8 @@ def join(shell: Any, ops: Connection) -> None:
     ops.asks = approving.ask
     ops.keep(waiting.Onlooker(watching.watch))
     waiting.pace = _PACE
-    below = answers.below(shell, ops)
+    below = answers.Below(shell)
+    below.ops = ops
     bundles = shell.display_formatter.mimebundle_formatter
 
     def shown(verdict: Verdict, **_: Any) -> Any:

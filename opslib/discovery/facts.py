@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import jmespath
+
 from opslib.core import Json, identities
 from opslib.discovery.accounts import Account
-from opslib.discovery.known import compiled, first, has, known, words
+from opslib.discovery.known import first, has, known, words
 
 _LOGIN_DAYS, _TOKEN_DAYS, _VALID_DAYS = 90, 180, 30
 
@@ -26,7 +28,7 @@ class Draft:
 
     def ask(self, path: str) -> list[Any]:
         """What a query in JMESPath finds in the account."""
-        return compiled(path).search(self.account.things) or []
+        return jmespath.search(path, self.account.things) or []
 
     def key(self, section: str, name: str) -> str:
         """What a thing of that name is called in the file."""
@@ -111,7 +113,7 @@ def _by_name(made: Draft, kind: str, told: str) -> Json:
     for each in made.account[kind]:
         if has(each["name"], "tools"):
             continue
-        said = compiled(told).search(each)
+        said = jmespath.search(told, each)
         if isinstance(said, dict):
             said = {key: value for key, value in said.items() if value is not None}
         found[made.short(each["name"], found)] = said

@@ -20,14 +20,6 @@ def known(*place: str) -> Any:
     return beside(__file__, "known")
 
 
-@cache
-def compiled(path: str) -> Any:
-    """A query in JMESPath."""
-    import jmespath
-
-    return jmespath.compile(path)
-
-
 def first(found: Iterable[Any]) -> Any:
     """Of several; an empty text of none."""
     return next(iter(found), "")

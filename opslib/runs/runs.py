@@ -94,7 +94,7 @@ def run_many(
         Item(id, name, procedure, target, values, note, timeout_seconds)
         for id, ((name, target), (procedure, values)) in zip(ids, prepared.items(), strict=True)
     ]
-    return chosen.run(items, progress)
+    return chosen(items, progress)
 
 
 def _shared(wanted: Collection[tuple[str, str]], given: Mapping[str, Any]) -> dict[str, Json]:

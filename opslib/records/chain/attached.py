@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opslib.core import UsageError
-from opslib.records import files, sealing, verification
+from opslib.records import files, index, sealing, verification
 from opslib.records.records import ID, Row
 
 
@@ -25,8 +25,6 @@ class Attached:
 
 def check(file: Path) -> Attached:
     """The record of a page, notebook or spilled file, wherever it lies now. Raises UsageError."""
-    from opslib.records import index
-
     try:
         content = file.read_bytes()
     except OSError as exc:

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from opslib.core import Json, OpsError, UsageError, redaction
-from opslib.records import copies
+from opslib.records import copies, index
 from opslib.records.chain import database
 from opslib.records.records import COLUMNS, Record
 
@@ -150,8 +150,6 @@ def fill() -> int:
 
     One whose file cannot be read stays out, and `search` counts it.
     """
-    from opslib.records import index
-
     entered = 0
     with database.transaction(may_be_lost=True) as connection:
         how, notes = _ready(connection), defaultdict(list)
