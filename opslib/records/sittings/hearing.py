@@ -50,7 +50,7 @@ def listen(session: Any, listener: Any) -> None:
     session.send = heard
 
 
-def _tell(listener: Any, message: Any, content: Any, parent: Any) -> str:
+def _tell(listener: Any, message: Any, content: Any, parent: Any) -> Any:
     if not isinstance(message, dict):
         header = {"msg_type": message}
         message = {"msg_type": message, "header": header, "content": content}
