@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from opslib.catalogue.procedures import Procedure
 from opslib.core import beside
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """`word`: what one says for it. `procedures`: which help, the first first."""
 
     word: str

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from opslib.catalogue import procedures, runbooks, seen
 from opslib.catalogue.meanings import Index, Row
@@ -41,8 +42,7 @@ class Hit:
     score: float
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """The best first; none when it was not understood, or when nothing is known yet (`unsure`).
 
     `read`: words that were read as others.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from opslib.core import UNSURE, Json, OpsError
+from opslib.core import UNSURE, Json
 from opslib.records import reading
 from opslib.records.records import Record
 
@@ -15,8 +15,7 @@ _TEMPORARY = re.compile(r"silence|disable|block|scale|size|throttl|stop|pause|su
 _SYMPTOM = "symptom:"  # a word of somebody's, not what a check saw
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """What a run applied. `undone`: `no`, `partly`, `unknown`, or `by <record>`."""
 
     record: Record
@@ -48,22 +47,14 @@ class Change:
         return f"{self.record.name}: {steps}{sure}"
 
 
-def said(record: Record) -> Json:
-    """What its file says; nothing of one that cannot be read, whose row still stands."""
-    try:
-        return reading.details(record)
-    except OpsError:
-        return {}
-
-
 def findings(record: Record | None) -> list[Json]:
     """Those of its file; none of no record."""
-    return list(said(record).get("findings") or ()) if record else []
+    return list(reading.said(record).get("findings") or ()) if record else []
 
 
 def changes(found: Sequence[Record]) -> list[Change]:
     """What these records applied, in their order, without what undid one of them."""
-    made = [(record, said(record)) for record in found if _may_have_changed(record)]
+    made = [(record, reading.said(record)) for record in found if _may_have_changed(record)]
     undos = _undos(made)
     return [
         Change(
@@ -94,7 +85,7 @@ def _undos(made: Sequence[tuple[Record, Json]]) -> dict[str, Record]:
     ]
     found: dict[str, Record] = {}
     for record in sorted(filter(_may_have_changed, later), key=lambda r: r.started):
-        of = said(record)
+        of = reading.said(record)
         if (id := (of.get("plan") or {}).get("undoes")) and _applied(of):
             found[id] = record
     return found
@@ -107,8 +98,7 @@ def _undone(undos: dict[str, Record], record: Record) -> str:
     return f"by {undo.id}" if undo.outcome == "changed" else "partly"
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(NamedTuple):
     """Checks that were not ok at the first look, and how they are at the last one."""
 
     mended: list[str]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import UNSURE, Json, OpsError, cut
 from opslib.core.findings import MIME
@@ -54,8 +54,7 @@ class Row:
 COLUMNS = tuple(Row.__dataclass_fields__)
 
 
-@dataclass(frozen=True)
-class Timeline:
+class Timeline(NamedTuple):
     """`looked`: the record of the newest look at the account; None: nobody has looked."""
 
     rows: list[Row]
@@ -65,7 +64,7 @@ class Timeline:
 
 def timeline(incident: Incident) -> Timeline:
     """From its events, its records, and the newest look at the account that is kept."""
-    found = [(record, standing.said(record)) for record in incidents.tied(incident)]
+    found = [(record, reading.said(record)) for record in incidents.tied(incident)]
     looked, seen = looked_back(incident)
     calls = [call for _, of in found for call in of.get("calls") or ()]
     rows = [*_of_events(incident)]

@@ -10,8 +10,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import Connection, Json, OpsError, beside, cut, metrics
 from opslib.metrics.limits import Limit, Series, limits
@@ -23,8 +22,7 @@ class Odd(ValueError):
     """What is written there is nothing that CloudWatch can be asked; why."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One line, or several, of a widget: a query, where it is asked, on which axis it is drawn."""
 
     query: Json
@@ -33,8 +31,7 @@ class Row:
     series: Series | None  # None: an expression
 
 
-@dataclass(frozen=True)
-class Widget:
+class Widget(NamedTuple):
     """A metric widget. `odd`: what in it cannot be asked, and why."""
 
     title: str

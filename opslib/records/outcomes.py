@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import SEVERITY, UNSURE, Json, redaction
 from opslib.core.checks.evidence import Line, evidence
@@ -97,13 +96,12 @@ def write_down(file: Path, *events: Event) -> None:
 
     A full disk shows when the record itself is saved.
     """
-    lines = (json.dumps(redaction.mask_tree(event)) + "\n" for event in events)
+    lines = (f"\n{json.dumps(redaction.mask_tree(event))}\n" for event in events)
     with contextlib.suppress(OSError), file.open("a", encoding="utf-8") as journal:
         journal.writelines(lines)
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(NamedTuple):
     """How the notebook ended: done, failed, refused, timed out, kernel died or interrupted; and
     why.
     """

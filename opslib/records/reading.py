@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
-from opslib.core import Json, Refused, UsageError, unknown_name
+from opslib.core import Json, OpsError, Refused, UsageError, unknown_name
 from opslib.records.records import OUTCOMES, RUNNING, Record
 
 
@@ -85,6 +85,14 @@ def details(record: Record) -> Json:
     if added := late_notes.of(record.id):
         said["notes"] = [*(said.get("notes") or ()), *added]
     return said
+
+
+def said(record: Record) -> Json:
+    """`details`; nothing of a file that cannot be read: its row still stands."""
+    try:
+        return details(record)
+    except OpsError:
+        return {}
 
 
 def sealed(record: Record) -> Json:

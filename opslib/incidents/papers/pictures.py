@@ -6,9 +6,8 @@ The values are those that the look at the account kept, so anybody can draw them
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import Json, Window, clock
 from opslib.incidents import looks
@@ -22,8 +21,7 @@ _MARKED = ("deployment", "change", "undo", "milestone")  # and alarms that begin
 _HEADER = ("time", "metric", "title", "line", "value", "unit")
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """`name`: of its file; `words`: what it shows, for who does not see it."""
 
     name: str
@@ -32,8 +30,7 @@ class Picture:
     png: bytes
 
 
-@dataclass(frozen=True)
-class Pictures:
+class Pictures(NamedTuple):
     """`drawn`: those beyond their threshold first; `others`: titles that are not drawn; `table`:
     the values of all of them as CSV, empty where nobody looked.
     """

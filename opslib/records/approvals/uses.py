@@ -71,8 +71,9 @@ def holding(ops: Connection) -> Iterator[None]:
         ops.require_hold = lambda: None
         done.set()
         renewing.join()
-        with contextlib.suppress(OpsError):  # it ends by itself
-            _give_back(lease.target, lease.token)
+        mine = sa.delete(_leases).filter_by(target=lease.target, token=lease.token)
+        with contextlib.suppress(OpsError), database.transaction() as connection:
+            connection.execute(mine)  # else it ends by itself
 
 
 class _Lease:
@@ -141,11 +142,6 @@ def _take(ops: Connection, token: str) -> None:
                 "has ended. Should it have been killed, its hold ends then by itself."
             )
         connection.execute(sa.update(_leases).filter_by(target=target).values(**mine))
-
-
-def _give_back(target: str, token: str) -> None:
-    with database.transaction() as connection:
-        connection.execute(sa.delete(_leases).filter_by(target=target, token=token))
 
 
 def _now(connection: sa.Connection) -> float:

@@ -32,15 +32,13 @@ def check(file: Path) -> Attached:
     digest = hashlib.sha256(content).hexdigest()
     rows, entries, end = index.snapshot()
     rows = [row for row in rows if row["seq"] is not None]
-    for row in rows:
-        what = {row["sha256"]: "notebook", row["page"]: "page"}.get(digest)
-        if what:
-            return Attached(str(file), row["id"], row["seq"], what, _unproved(rows + entries, end))
-    for entry in entries:
-        if digest == entry["sha256"]:
-            what = "page, made again" if entry["kind"] == "page" else "summary"
-            number, wrong = entry["seq"], _unproved(rows + entries, end)
-            return Attached(str(file), entry["id"], number, what, wrong)
+    again = {"page": "page, made again"}
+    covered = {each["sha256"]: (each, again.get(each["kind"], "summary")) for each in entries}
+    for name, what in (("page", "page"), ("sha256", "notebook")):
+        covered |= {row[name]: (row, what) for row in rows}
+    if digest in covered:
+        of, what = covered[digest]
+        return Attached(str(file), of["id"], of["seq"], what, _unproved(rows + entries, end))
     id = _said_id(file, content)
     of_it = [row for row in rows if row["id"] == id]
     if not of_it:

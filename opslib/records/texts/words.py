@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -38,16 +37,14 @@ _FIND = {
 }
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """A record that says what was asked for. `lines`: those with a word of it."""
 
     record: Record
     lines: list[str]
 
 
-@dataclass(frozen=True)
-class Hits:
+class Hits(NamedTuple):
     """`more`: further ones, older; `unread`: sealed records whose words are not in the index."""
 
     found: list[Hit]
