@@ -1,7 +1,5 @@
 """VPC networking: can functions and services reach the AWS services they need, and by what way?"""
 
-from __future__ import annotations
-
 import json
 from functools import partial
 from typing import Any, NamedTuple

@@ -8,8 +8,6 @@ python -m opslib.catalogue.contents --check   say what is stale; exit 1 when som
 Either ends with 1 when something cannot be read, or a row of parameters/coverage.yaml has no entry.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What an operator has to be able to do (parameters/coverage.yaml), and which entries do it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """What words mean: texts in SQLite's full-text index (FTS5), and words.yaml over them."""
 
-from __future__ import annotations
-
 import math
 import re
 import sqlite3

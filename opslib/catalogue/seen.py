@@ -1,7 +1,5 @@
 """What is seen, in a few groups: down, slow, errors, jobs … `words.yaml` says who helps in each."""
 
-from __future__ import annotations
-
 import fnmatch
 from collections.abc import Iterable
 from typing import NamedTuple

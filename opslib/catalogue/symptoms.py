@@ -5,8 +5,6 @@ with its stemming and its ranking (bm25). `words.yaml` says which words mean the
 starts. The index is made of the files, so what is new in them is found.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """`opslib`: data goes to stdout, progress to stderr; modules are imported when they are needed."""
 
-from __future__ import annotations
-
 import atexit
 import gc
 import sys

@@ -1,7 +1,5 @@
 """The command `opslib find`: which procedure for what is seen."""
 
-from __future__ import annotations
-
 import sys
 from functools import partial
 from typing import Any

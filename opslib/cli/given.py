@@ -1,7 +1,5 @@
 """What several commands are given: parameters, a note."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from functools import wraps

@@ -1,7 +1,5 @@
 """The command `opslib readiness`: does each alarm lead somewhere, and was that way ever walked?"""
 
-from __future__ import annotations
-
 from typing import Any
 
 import click

@@ -2,8 +2,6 @@
 record is.
 """
 
-from __future__ import annotations
-
 import shlex
 import textwrap
 from collections.abc import Iterable, Sequence

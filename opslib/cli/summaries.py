@@ -2,8 +2,6 @@
 plan.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from opslib.cli import runs

@@ -1,7 +1,5 @@
 """The commands `opslib target …`: the targets there are, what is wrong in a file, a first file."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Below an answer: the check once more, and its table to filter and sort."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What follows from a verdict, to press: it opens the next sitting on this target and window."""
 
-from __future__ import annotations
-
 import shlex
 from functools import partial
 

@@ -1,7 +1,5 @@
 """A kernel that somebody works in is joined to what he may press."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.core import Connection, Findings, waiting

@@ -1,7 +1,5 @@
 """A line in which a note is typed and kept."""
 
-from __future__ import annotations
-
 import ipywidgets
 
 from opslib.core import OpsError

@@ -1,7 +1,5 @@
 """What is in an account and region: a table of calls, asked at once; what was denied is told."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A target's facts out of what is in its account; what a person has to decide is noted."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator

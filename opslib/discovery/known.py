@@ -1,7 +1,5 @@
 """What discovery looks for, and what things are usually called: known.yaml, read once."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import cache

@@ -1,7 +1,5 @@
 """Causes that the records of an incident named, and earlier incidents that had one of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from opslib.incidents import incidents, standing

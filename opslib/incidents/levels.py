@@ -1,7 +1,5 @@
 """The levels of severity of a target, as its file has them."""
 
-from __future__ import annotations
-
 import re
 
 from opslib.core import Json, fits, targets, unknown_name

@@ -1,7 +1,5 @@
 """What still stands: changes of its records that nobody took back, and what is not as before."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

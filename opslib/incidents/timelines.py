@@ -1,7 +1,5 @@
 """The timeline: what the account, the records and the people say, merged without doubles."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

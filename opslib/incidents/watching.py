@@ -1,7 +1,5 @@
 """Whether it stays well after it was resolved: what the records of its target say since."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import NamedTuple
 

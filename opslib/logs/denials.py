@@ -1,7 +1,5 @@
 """What functions and services may not do: by the lines that say so, and by what roles allow."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Log lines with three answers: trouble, well, or not understood; and what could not be read."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta

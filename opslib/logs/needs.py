@@ -4,8 +4,6 @@ A need is described (`functions.*.needs`), or known by what the variables of one
 looked at by its task definition: the role of its tasks, their variables, subnets and groups.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial

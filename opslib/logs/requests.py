@@ -3,8 +3,6 @@
 Against an hour of the day before: an average over all of them hides one of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial

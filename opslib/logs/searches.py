@@ -1,7 +1,5 @@
 """Log lines searched, queried, and errors by pattern."""
 
-from __future__ import annotations
-
 import re
 
 from opslib.core import (

@@ -1,7 +1,5 @@
 """Log groups that wrote nothing though they should have: what goes wrong there nobody is told."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """Throttling as the logs tell it: how much, when, which worker, and whether retries were enough."""
 
-from __future__ import annotations
-
 import re
 from itertools import filterfalse
 

@@ -3,8 +3,6 @@
 Sorted by kind, with who they concern and what follows from each.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from functools import partial
 

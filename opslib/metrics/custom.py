@@ -1,7 +1,5 @@
 """The system's own metrics: one value published, and read back. CloudWatch takes nothing back."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial

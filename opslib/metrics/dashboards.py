@@ -1,7 +1,5 @@
 """CloudWatch dashboards, drawn from their own definition: their metrics, math and thresholds."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from functools import partial

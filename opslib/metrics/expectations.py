@@ -1,7 +1,5 @@
 """What was always there, and where things go: silence, and limits that come near."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta

@@ -4,8 +4,6 @@ Source: "Dashboard body structure and syntax" in CloudWatch's API reference. Wha
 asked costs the widget, or the row, that it stands in, and is said there.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import defaultdict

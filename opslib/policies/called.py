@@ -1,7 +1,5 @@
 """What the records of a procedure say that it called, on a target and on its practice copy."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 The chain holds entries, too: a page made again, a summary, a row sealed late, an index made again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Runs whose process is gone: closed as interrupted, with all that they had."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

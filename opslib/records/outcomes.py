@@ -1,7 +1,5 @@
 """The true outcome of a run: how it ended, and what its journal says that it found and did."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Iterable, Sequence

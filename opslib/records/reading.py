@@ -1,7 +1,5 @@
 """Records found again: listed, by id, and what their files say."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection
 from datetime import UTC, datetime

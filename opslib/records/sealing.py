@@ -3,8 +3,6 @@
 It is masked and whole each time.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """The proof that records are what they were when they were sealed."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path

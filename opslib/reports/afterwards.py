@@ -1,7 +1,5 @@
 """After an incident: what happened outside of our records, read from the account and kept."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial

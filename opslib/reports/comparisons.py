@@ -1,7 +1,5 @@
 """What is different from the last report of a target that was kept."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from opslib import records

@@ -1,7 +1,5 @@
 """Planned maintenance, led: what is looked at before it, during and after, against before."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The daily report: independent checks run at once, what changed since the last report first."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """During an incident: what is due by when, what could end it, and whether it stays well."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 

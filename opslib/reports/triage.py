@@ -1,7 +1,5 @@
 """Triage: which procedures for a symptom, in their order; and a first look, when none is known."""
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import chain
 

@@ -1,7 +1,5 @@
 """A run is a function of procedure, target and parameters, and returns its record."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any

@@ -3,8 +3,6 @@
 Of reports, since when.
 """
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence

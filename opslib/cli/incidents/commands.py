@@ -1,7 +1,5 @@
 """The commands `opslib incident …` and `opslib incidents`."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The lab's commands, where a drill may be practised as an incident: `opslib lab …`."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Records searched, compared, kept for so long, and their chain anchored: `opslib records …`."""
 
-from __future__ import annotations
-
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """What `opslib records verify` and `opslib records index` say; each gives its exit status."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Everything in it is masked once more. People are hidden on request; what was cha
 said, since it is no longer what was sealed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import zipfile

@@ -1,7 +1,5 @@
 """The first page of an export: what happened, and the way to every file; nothing is loaded."""
 
-from __future__ import annotations
-
 import base64
 import html
 import re

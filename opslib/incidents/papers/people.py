@@ -1,7 +1,5 @@
 """People in what is handed on: hidden on request, each always by the same name."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

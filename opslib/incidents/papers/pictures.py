@@ -3,8 +3,6 @@
 The values are those that the look at the account kept, so anybody can draw them again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple

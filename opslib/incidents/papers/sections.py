@@ -4,8 +4,6 @@ What nobody read is *unknown*. It asks how it came about, not who: names stand o
 had to be approved. The text is templates/post-mortem.md.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta

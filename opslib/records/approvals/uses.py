@@ -3,8 +3,6 @@
 Machines that share an index share them, so an approval is used once on all of them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import secrets
 import threading

@@ -1,7 +1,5 @@
 """A single file, as somebody attached it to a post-mortem: is it what was sealed?"""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass

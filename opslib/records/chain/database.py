@@ -3,8 +3,6 @@
 SQLite in the records folder by default; another database (PostgreSQL) by the URL in `OPSLIB_INDEX`.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator, Sequence

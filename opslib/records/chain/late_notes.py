@@ -1,7 +1,5 @@
 """Notes that are added to a record from outside: entries of the chain, since a record is sealed."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 from opslib.core import Json, OpsError, redaction

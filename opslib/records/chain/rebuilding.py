@@ -1,7 +1,5 @@
 """The index made again from the files of the records, when it was lost."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress

@@ -3,8 +3,6 @@
 So `verify` still proves the whole chain, and what somebody attached elsewhere is still known.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence

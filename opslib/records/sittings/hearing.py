@@ -1,7 +1,5 @@
 """What a kernel sends, heard where it is sent: cells as they are run, and what they show."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from nbclient.client import NotebookClient

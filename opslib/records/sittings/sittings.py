@@ -5,8 +5,6 @@ begins another that continues it. The kernel's end seals it as what it was. Kill
 draft, which is closed like that of any run whose process is gone.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import json

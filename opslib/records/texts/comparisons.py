@@ -1,7 +1,5 @@
 """The daily report of a target beside the one before it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime

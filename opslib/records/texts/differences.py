@@ -1,7 +1,5 @@
 """Two records compared: what was asked, what was found, what was to be done."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator

@@ -3,8 +3,6 @@
 It is made from the files, masked as they are, and proves nothing: the record itself does.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence

@@ -4,8 +4,6 @@ No more is handed out than the workers have threads for, so what was not begun i
 a killed worker had Dask gives to another; that nothing is run twice then is `taking`'s.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import signal

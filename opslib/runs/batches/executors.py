@@ -1,7 +1,5 @@
 """Who runs a batch, by name: this process, or workers of Dask."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec

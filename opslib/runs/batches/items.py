@@ -1,7 +1,5 @@
 """One run of a batch: a procedure on a target, prepared, with the ids that its records may have."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """A batch in this process: a few runs a core at a time, their kernels forked where that is safe."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Callable, Sequence
