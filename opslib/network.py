@@ -1,6 +1,5 @@
 """VPC networking: can functions and services reach the AWS services they need, and by what way?"""
 
-import json
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from opslib.core import (
     Question,
     check,
     count,
+    decoded,
     dtypes,
     frame,
     networks,
@@ -116,10 +116,7 @@ def _allows(policy: str | None) -> bool:
     """
     if not policy:
         return True
-    try:
-        said = json.loads(policy)["Statement"]
-    except (ValueError, KeyError, TypeError):
-        return False
+    said = decoded(policy, {}).get("Statement", ())
     every = [said] if isinstance(said, dict) else said
     nothing = any(
         each.get("Effect") == "Deny"

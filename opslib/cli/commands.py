@@ -14,6 +14,7 @@ from opslib.cli.given import JSON as _json
 from opslib.cli.given import NOTE, pairs
 from opslib.cli.given import running as _running
 from opslib.core import Json, OpsError, Refused, UsageError, console, redaction
+from opslib.core.connections.targets import matching
 from opslib.core.strict_yaml import skip_grammars
 
 _STATUS = """\b
@@ -106,9 +107,7 @@ def run(names: tuple[str, ...], targets: tuple[str, ...], **options: Any) -> NoR
 
     Several run at the same time, and a summary comes first; a parameter goes to each that has it.
     """
-    from opslib.core.connections import targets as described
-
-    on = described.matching(targets)
+    on = matching(targets)
     _run(names, on, **options, alone=len(set(names)) == 1 and on == [*targets])
 
 
@@ -117,9 +116,7 @@ def run(names: tuple[str, ...], targets: tuple[str, ...], **options: Any) -> NoR
 @_running
 def report(name: str, targets: tuple[str, ...], **options: Any) -> NoReturn:
     """Run the report reports/NAME on targets at the same time; a summary of several comes first."""
-    from opslib.core.connections import targets as described
-
-    _run([f"reports/{name}"], described.matching(targets), **options)
+    _run([f"reports/{name}"], matching(targets), **options)
 
 
 def _run(

@@ -94,10 +94,5 @@ def _last(name: str) -> str:
 
 
 def _belongs(thing: Json, prefix: str) -> bool:
-    wanted = set(words(prefix))
     texts = [thing["name"], *map(str, thing["tags"].values())]
-    return (
-        not wanted
-        or any(wanted <= set(words(text)) for text in texts)
-        or wanted <= set(words(" ".join(texts)))
-    )
+    return set(words(prefix)) <= set(words(" ".join(texts)))

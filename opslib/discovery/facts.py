@@ -1,14 +1,14 @@
 """A target's facts out of what is in its account; what a person has to decide is noted."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import jmespath
 
-from opslib.core import Json, identities
+from opslib.core import Json, decoded, identities
 from opslib.discovery.accounts import Account
 from opslib.discovery.known import first, has, known, words
 
@@ -50,7 +50,8 @@ def about(account: Account, prefix: str, name: str) -> tuple[str, str]:
     tagged = [{key.lower(): value for key, value in each["tags"].items()} for each in things]
     every = [words(each["name"]) for each in things]
     environments = [*known("environments", "production"), *known("environments", "other")]
-    split = words(name or prefix) or _common(every)
+    alike = takewhile(lambda column: len({*column}) == 1, zip(*every, strict=False))
+    split = words(name or prefix) or [column[0] for column in alike]
     environment = split[-1] if len(split) > 1 and (name or split[-1] in environments) else ""
     system = "-".join(split[:-1] if environment else split)
     common = (each for each in environments if all(each in of for of in every))
@@ -63,16 +64,6 @@ def about(account: Account, prefix: str, name: str) -> tuple[str, str]:
 
 def _told(tagged: list[Json], keys: list[str]) -> str:
     return str(first(each[key] for key in keys for each in tagged if key in each))
-
-
-def _common(names: list[list[str]]) -> list[str]:
-    """The words that all of several names begin with."""
-    found = []
-    for column in zip(*names, strict=False):
-        if len(set(column)) > 1:
-            break
-        found.append(column[0])
-    return found
 
 
 def draft(account: Account, head: Json) -> Draft:
@@ -177,7 +168,7 @@ def _queues(made: Draft) -> None:
 
 
 def _dead_letters(queue: Json) -> str:
-    policy = json.loads((queue.get("set") or {}).get("RedrivePolicy", "{}"))
+    policy = decoded((queue.get("set") or {}).get("RedrivePolicy", ""), {})
     return str(policy.get("deadLetterTargetArn", "")).rpartition(":")[2]
 
 

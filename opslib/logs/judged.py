@@ -20,7 +20,6 @@ from opslib.core import (
     unread,
 )
 from opslib.core.reads.log_levels import PLATFORM, read
-from opslib.core.reads.log_lines import burst, most_in_an_hour
 from opslib.logs import silences
 
 LINES = {**logs.EVENTS, "level": "str", "answer": "str"}
@@ -119,8 +118,8 @@ def of_the_whole(
     ill, most = troubles(lines), logs.tolerated(ops)
     ill = ill[~ill["event_id"].isin(told)]
     requests = lines[lines["message"].str.match(_ENDED)]
-    in_an_hour = most_in_an_hour(ill["time"]) if len(ill) else 0
-    served = most_in_an_hour(requests["time"]) if len(requests) else 0
+    in_an_hour = log_lines.most_in_an_hour(ill["time"]) if len(ill) else 0
+    served = log_lines.most_in_an_hour(requests["time"]) if len(requests) else 0
     asked = Question(
         f"trouble {'beside that' if told else 'in all'}",
         f"at most {_TIMES * most} in an hour, or 1 % of requests",
@@ -153,10 +152,10 @@ def _new_warnings(ops: Connection, lines: Frame, within: Window, most: int) -> I
         known = max(within.start, lines.attrs["whole_since"].get(source, within.start))
         of = of[of["time"] >= known]
         for pattern, same in of.groupby(log_lines.patterns(of["message"])):
-            if not (begun := burst(same["time"], most)):
+            if not (begun := log_lines.burst(same["time"], most)):
                 continue
             hours, before = (begun - known) / _HOUR, int((same["time"] < begun).sum())
-            seldom = _SELDOM * most_in_an_hour(same["time"])
+            seldom = _SELDOM * log_lines.most_in_an_hour(same["time"])
             if hours < 1 or before > seldom * hours:
                 continue
             if _a_day_before(ops, source, list(same["message"]), begun) > seldom:

@@ -11,10 +11,10 @@ from opslib.core import (
     clock,
     count,
     first_rows,
+    log_lines,
     unknown_name,
     window,
 )
-from opslib.core.reads.log_lines import burst, group_errors
 from opslib.core.reads.logs import (
     ALL,
     groups,
@@ -67,7 +67,7 @@ def check_errors(
     within, most = window(ops, minutes, since, until), tolerated(ops)
     lines = judged.read_lines(ops, source, within)
     events = judged.troubles(lines)
-    patterns, cut = group_errors(events), lines.attrs["cut"]
+    patterns, cut = log_lines.group_errors(events), lines.attrs["cut"]
     note = (
         f"{count(len(events), 'line')} of trouble in {count(len(patterns), 'pattern')}, {within}, "
     )
@@ -78,7 +78,7 @@ def check_errors(
     told: set[str] = set()
     for row in frequent.head(_SHOWN).itertuples():
         told |= patterns.attrs["ids"][row.pattern]
-        begun = burst(patterns.attrs["times"][row.pattern], most)
+        begun = log_lines.burst(patterns.attrs["times"][row.pattern], most)
         asked = Question(row.pattern, f"at most {most} in an hour", "FilterLogEvents", begun)
         seen = f"{count(row.count, 'line')} from {clock(row.first_seen, within.end)} "
         seen += f"to {clock(row.last_seen, within.end)}, "

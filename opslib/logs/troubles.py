@@ -29,7 +29,6 @@ from opslib.core import (
 )
 from opslib.core.reads import functions, log_lines, logs, versions
 from opslib.core.reads.concerns import concerns
-from opslib.core.reads.log_lines import burst, most_in_an_hour
 from opslib.logs import judged
 from opslib.logs.kinds import ANSWERS, BY_VERSIONS, KINDS, OTHER, VALIDATION, kind_of
 
@@ -166,11 +165,11 @@ def _row(sign: Sign, lines: Frame, within: Window) -> Json:
 def _judged(
     ops: Connection, sign: Sign, row: Json, lines: Frame, tolerated: int, within: Window
 ) -> Finding:
-    begun = burst(lines["time"], tolerated)
+    begun = log_lines.burst(lines["time"], tolerated)
     asked = Question(
         f"trouble of kind {sign.name}", f"at most {tolerated} lines in an hour", _SOURCE, begun
     )
-    sources, most = sorted(set(lines["source"])), most_in_an_hour(lines["time"])
+    sources, most = sorted(set(lines["source"])), log_lines.most_in_an_hour(lines["time"])
     going, refused = row["now_per_hour"], sign.name == VALIDATION
     last = f"the last at {clock(row['last'], within.end)}"
     seen = f"{count(len(lines), 'line')} in {', '.join(sources)} "

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from opslib.core import SEVERITY, UNSURE, Json, redaction
+from opslib.core import SEVERITY, UNSURE, Json, decoded, redaction
 from opslib.core.checks.evidence import Line, evidence
 from opslib.core.findings import known
 from opslib.records import records
@@ -74,10 +74,7 @@ def _last(told: Sequence[Event], kind: str) -> Event:
 
 def parsed(lines: Iterable[bytes]) -> list[Event]:
     """The events in lines of JSON; one that is torn is left out."""
-    found = []
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
+    found = (decoded(line.decode(errors="replace")) for line in lines)
     return [event for event in found if isinstance(event, dict)]
 
 

@@ -55,18 +55,12 @@ class Daily:
     def marks(self) -> Frame:
         """What plots mark: what was deployed and changed, and since when alarms ring. MARKS."""
         rows: list[Json] = []
-        for part in self.parts.get("changes", ()):
-            if part.evidence is not None and "what" in part.evidence:
-                for row in part.evidence.itertuples():
-                    kind = "deployment" if row.source == "versions" else "change"
-                    rows.append({"time": row.time, "what": row.what, "kind": kind})
-        for part in self.parts.get("alarms", ()):
-            if part.evidence is not None and {"alarm", "state", "since"} <= {*part.evidence}:
-                ringing = part.evidence[part.evidence["state"] == "ALARM"]
-                rows += [
-                    {"time": row.since, "what": row.alarm, "kind": "alarm"}
-                    for row in ringing.itertuples()
-                ]
+        for part in chain(self.parts.get("before", ()), self.parts.get("alarms", ())):
+            for row in () if part.evidence is None else part.evidence.to_dict("records"):
+                if "kind" in row:
+                    rows.append(row)
+                elif row.get("state") == "ALARM" and "since" in row:
+                    rows.append({"time": row["since"], "what": row["alarm"], "kind": "alarm"})
         return frame(rows, MARKS)
 
     @property
