@@ -4,12 +4,11 @@ Each has two times. *Happened* is when it was so, *known* when somebody wrote it
 did has to be understood by what they knew then.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -35,7 +34,7 @@ class Event:
     said: Json
 
     @classmethod
-    def of(cls, entry: Json) -> Event:
+    def of(cls, entry: Json) -> Self:
         said = json.loads(entry["said"])
         known = datetime.fromisoformat(entry["at"])
         happened = datetime.fromisoformat(said.pop("happened", entry["at"]))

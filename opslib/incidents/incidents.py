@@ -1,11 +1,9 @@
 """An incident: what was said of it in its events, and the records that belong to it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from opslib.core import Json, Refused, UsageError, require_known, unknown_name
 from opslib.core.checks import notes
@@ -35,7 +33,7 @@ class Incident:
     drill: str
 
     @classmethod
-    def of(cls, id: str, events: Iterable[Event]) -> Incident:
+    def of(cls, id: str, events: Iterable[Event]) -> Self:
         first, *later = events
         return cls(id, (first, *later), *(str(first.said.get(name) or "") for name in _SAID))
 

@@ -22,7 +22,7 @@ from opslib.core import (
     planner,
     poll,
 )
-from opslib.metrics.limits import Series
+from opslib.metrics.widgets import Series
 
 _LARGEST = 2.0**360
 _LATE = timedelta(hours=24)  # older points can take two days until they are shown

@@ -23,9 +23,9 @@ def list_records(
     if outcome is not None and outcome not in (*OUTCOMES, RUNNING):
         raise unknown_name("outcome", outcome, (*OUTCOMES, RUNNING))
     interruptions.close_abandoned()
-    start = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if since else ""
-    found = map(Record.of, reversed(index.rows(start, most=most, target=target, outcome=outcome)))
-    return [record for record in found if since is None or record.started >= since]
+    start = since.astimezone(UTC).isoformat(timespec="milliseconds") if since else ""
+    found = index.rows(start, most=most, target=target, outcome=outcome)
+    return [Record.of(row) for row in reversed(found)]
 
 
 def unlisted() -> list[str]:
@@ -47,7 +47,7 @@ def find(id: str) -> Record:
     from opslib.records import index, interruptions
 
     interruptions.close_abandoned()
-    hits = [row for row in index.rows(begins=id) if row["id"].startswith(id)] if id else []
+    hits = index.rows(begins=id) if id else []
     if len(hits) > 1:
         raise UsageError(
             f"Record {id!r} is one of {len(hits)}: {', '.join(row['id'] for row in hits[:5])} …"

@@ -26,7 +26,7 @@ from opslib.core import (
     services,
 )
 from opslib.records import Record
-from opslib.reports.reports import independent
+from opslib.reports.reports import at_once
 from opslib.reports.sections import checks
 
 PROCEDURE, BEFORE, DURING, AFTER = "changes/maintenance", "before", "during", "after"
@@ -171,7 +171,7 @@ def check_well(ops: Connection, phase: str, minutes: float = 60) -> Findings:
     wanted = [area for area in _AREAS if not closed or area != "health"]
     asked = [each for each in checks(ops, minutes / 60) if each[0] in wanted]
     with ops.reading_once():
-        parts = ops.gather(*(partial(independent, ops, *each) for each in asked))
+        parts = at_once(ops, asked)
     del ops.findings[held:]
     last = None if phase == BEFORE else prepared(ops)
     was = {f["check"]: f["status"] for f in last[1]} if last else {}
