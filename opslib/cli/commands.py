@@ -152,9 +152,7 @@ def _run(
         line.end()
     summary: Json = {}
     if len(records) > 1:
-        from opslib.cli import summaries
-
-        text, summary["summary"] = summaries.kept(records)
+        text, summary["summary"] = told.kept(records)
     elif not as_json:
         text = told.as_text(records[0], [*given])
     if as_json:
