@@ -16,7 +16,7 @@ from opslib.catalogue import procedures, runbooks, seen
 from opslib.catalogue.meanings import Index, Row
 from opslib.catalogue.procedures import LeftOut, Procedure
 from opslib.catalogue.runbooks import Entry
-from opslib.core import Json, Target, UsageError, strict_yaml, targets
+from opslib.core import Json, Target, strict_yaml, targets
 
 FIRST_LOOK = "reports/triage"
 _PARTS = (1.0, 0.5, 0.25)  # how much the best rows of a procedure count
@@ -171,9 +171,6 @@ def _files(left_out: LeftOut) -> list[Json]:
     """What the files of all targets say, as far as nothing is wrong in them."""
 
     def read(name: str) -> Json:
-        document = strict_yaml.read(targets.path(name))
-        if found := strict_yaml.wrong(document, "target"):
-            raise UsageError("\n".join(found))
-        return dict(document.data)
+        return strict_yaml.load(targets.path(name), "target")
 
     return procedures.readable(read, targets.names(), left_out)
