@@ -21,6 +21,7 @@ from opslib.core import (
     number,
     planner,
     poll,
+    window,
 )
 from opslib.metrics.widgets import Series
 
@@ -78,8 +79,7 @@ def check_metric(
     A name that is not known yet makes a new metric.
     """
     of = series(ops, metric, dimensions, namespace)
-    within = Window(ops.now() - timedelta(hours=24), ops.now())
-    values = metrics.query(ops, [_query(of, "m", "Average")], within)
+    values = metrics.query(ops, [_query(of, "m", "Average")], window(ops, 1440))
     if len(values):
         last = number(values["value"].iloc[-1])
         seen = f"{count(len(values), 'minute')} with a value in 24 h, the last {last}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from opslib.core import SEVERITY, UNSURE, Json, decoded, redaction
+from opslib.core import UNSURE, Findings, Json, decoded, redaction
 from opslib.core.checks.evidence import Line, evidence
 from opslib.core.findings import known
 from opslib.records import records
@@ -113,10 +113,8 @@ def conclude(ending: Ending, told: Sequence[Event]) -> Json:
     """
     said = add_up(told)
     steps: list[Event] = said["steps"]  # once one is begun things may have changed, whatever came
-    counted = [f for f in said["findings"] if f.get("verifies") or not steps]
-    statuses = [f.get("status", "unknown") for f in counted]
-    status = max(statuses, key=lambda s: SEVERITY.get(s, SEVERITY["unknown"]), default="ok")
-    bad = [f for f in counted if f.get("status") != "ok"]
+    counted = Findings(known(f) for f in said["findings"] if f.get("verifies") or not steps)
+    status, bad = counted.worst, [f for f in counted if f.status != "ok"]
     changed = [step.get("title") for step in steps if step.get("state") == "applied"]
     planned = (said["plan"] or {}).get("steps")
     if ending.how == DONE and (refused := _last(told, "refused")):
@@ -132,10 +130,10 @@ def conclude(ending: Ending, told: Sequence[Event]) -> Json:
         "status": status,
         "exit_status": exit_status(outcome, status),
         "verdict": str(verdict),
-        "evidence": [*_severity(told), *evidence(known(f) for f in counted)],
+        "evidence": [*_severity(told), *evidence(counted)],
         "changed": changed,
         "lines": _lines(told),
-        "next": list(dict.fromkeys(f["next"] for f in bad if f.get("next"))),
+        "next": list(dict.fromkeys(f.next for f in bad if f.next)),
     }
 
 

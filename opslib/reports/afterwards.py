@@ -86,12 +86,6 @@ def _none(ops: Connection) -> Findings:
     return Findings(note=f"No incident of {ops.target.name} is known: there is nothing to read.")
 
 
-def within(incident: Incident) -> Window:
-    """From its beginning to its end, or to now."""
-    end = max(incident.over, incident.began + timedelta(minutes=1))
-    return Window(incident.began, end)
-
-
 @check("How was it responded to?")
 def check_response(ops: Connection, incident: Incident | None) -> Findings:
     """The times to detect, acknowledge and mitigate; *unknown* where nobody marked them."""
@@ -113,7 +107,7 @@ def check_happened(ops: Connection, incident: Incident | None) -> Findings:
     """
     if incident is None:
         return _none(ops)
-    span = within(incident)
+    span = incident.span
     recent = changes.check_recent(ops, since=span.start.isoformat(), until=span.end.isoformat())
     rang, published = _check_history(ops, span), _check_published(ops, span)
     rows = [
@@ -200,7 +194,7 @@ def check_impact(ops: Connection, incident: Incident | None) -> Findings:
     """
     if incident is None or not ops.target.at("metrics"):
         return _none(ops) if incident is None else Findings(note="No key metrics are described.")
-    span = within(incident)
+    span = incident.span
     around = Window(span.start - _BEFORE, min(ops.now(), span.end + _AFTER))
     asked = metrics.described(ops)
     period = max(1, -(-around.minutes // (5 * _POINTS))) * metrics.PERIOD

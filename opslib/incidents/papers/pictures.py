@@ -4,7 +4,7 @@ The values are those that the look at the account kept, so anybody can draw them
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from opslib.core import Json, Window, clock
@@ -14,7 +14,6 @@ from opslib.incidents.timelines import CORRECTED, Row, Timeline, kept, written
 
 MOST, CALM = 6, 3  # pictures in a post-mortem; of what was within its threshold, to rule it out
 TABLE = "metrics.csv"
-_LEAST = timedelta(minutes=1)
 _MARKED = ("deployment", "change", "undo", "milestone")  # and alarms that begin or end
 _HEADER = ("time", "metric", "title", "line", "value", "unit")
 
@@ -67,7 +66,7 @@ def _drawn(of: Json, incident: Incident, made: Timeline, hide: Callable[[str], s
         for row in made.rows
         if _is_marked(row) and around.start <= row.time <= end
     ]
-    shaded = Window(incident.began, min(max(incident.over, incident.began + _LEAST), end))
+    shaded = Window(incident.began, min(incident.span.end, end))
     png = plots.page([panel], around, shaded, marks.strokes(told, around))
     said = f"{of['title']} from {clock(around.start, end)} to {clock(end, end)} UTC: {words(panel)}"
     beside = "; ".join(f"{mark.what.partition(' (')[0]} {clock(mark.time, end)}" for mark in told)
