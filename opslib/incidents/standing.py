@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from opslib.core import UNSURE, Json
+from opslib.core import UNSURE, Finding, Findings, Json
+from opslib.core.findings import known
 from opslib.records import reading
 from opslib.records.records import Record
 
@@ -45,9 +46,9 @@ class Change(NamedTuple):
         return f"{self.record.name}: {steps}{sure}"
 
 
-def findings(record: Record | None) -> list[Json]:
+def findings(record: Record | None) -> Findings:
     """Those of its file; none of no record."""
-    return list(reading.said(record).get("findings") or ()) if record else []
+    return Findings(map(known, reading.said(record).get("findings") or ()) if record else ())
 
 
 def changes(found: Sequence[Record]) -> list[Change]:
@@ -100,8 +101,8 @@ class Compared(NamedTuple):
     """Checks that were not ok at the first look, and how they are at the last one."""
 
     mended: list[str]
-    still: list[Json]  # findings of now
-    new: list[Json]
+    still: list[Finding]  # of now
+    new: list[Finding]
     unseen: list[str]  # not ok then, and not looked at now
 
     @property
@@ -109,11 +110,11 @@ class Compared(NamedTuple):
         return not (self.still or self.new or self.unseen)
 
 
-def compare(before: Iterable[Json], after: Iterable[Json]) -> Compared:
+def compare(before: Iterable[Finding], after: Iterable[Finding]) -> Compared:
     """Findings of two looks, by what was asked; *unknown* is not ok."""
     then, now = _bad_or_ok(before), _bad_or_ok(after)
-    bad = {check for check, f in then.items() if f["status"] != "ok"}
-    worse = {check: f for check, f in now.items() if f["status"] != "ok"}
+    bad = {check for check, f in then.items() if f.status != "ok"}
+    worse = {check: f for check, f in now.items() if f.status != "ok"}
     return Compared(
         sorted(bad & now.keys() - worse.keys()),
         [f for check, f in worse.items() if check in bad],
@@ -122,11 +123,7 @@ def compare(before: Iterable[Json], after: Iterable[Json]) -> Compared:
     )
 
 
-def _bad_or_ok(found: Iterable[Json]) -> dict[str, Json]:
-    """By what was asked; of several answers one that is not ok."""
-    answers: dict[str, Json] = {}
-    for each in found:
-        check = str(each.get("check"))
-        if not check.startswith(_SYMPTOM) and answers.get(check, {}).get("status", "ok") == "ok":
-            answers[check] = {"status": "unknown", **each}
-    return answers
+def _bad_or_ok(found: Iterable[Finding]) -> dict[str, Finding]:
+    """By what was asked; of several answers one that is not ok, the first of these."""
+    asked = [f for f in found if not f.check.startswith(_SYMPTOM)]
+    return {f.check: f for f in asked} | {f.check: f for f in reversed(asked) if f.status != "ok"}
