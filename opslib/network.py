@@ -1,8 +1,5 @@
 """VPC networking: can functions and services reach the AWS services they need, and by what way?"""
 
-from __future__ import annotations
-
-import json
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,6 +15,7 @@ from opslib.core import (
     Question,
     check,
     count,
+    decoded,
     dtypes,
     frame,
     networks,
@@ -43,7 +41,7 @@ def check_paths(ops: Connection) -> Findings:
     The shallow one answers and the deep one does not in time, or with 5xx: the function runs and
     cannot reach a service.
     """
-    api = ops.target.get("api")
+    api = ops.target.at("api")
     if lacking := [f"api.{depth}" for depth in _FOLLOWS if depth not in api]:
         return Findings(note=f"Not asked: no {' and no '.join(lacking)} is described.")
     probes = ops.each(lambda depth: health.probe(ops, api[depth]), _FOLLOWS)
@@ -118,10 +116,7 @@ def _allows(policy: str | None) -> bool:
     """
     if not policy:
         return True
-    try:
-        said = json.loads(policy)["Statement"]
-    except (ValueError, KeyError, TypeError):
-        return False
+    said = decoded(policy, {}).get("Statement", ())
     every = [said] if isinstance(said, dict) else said
     nothing = any(
         each.get("Effect") == "Deny"

@@ -1,7 +1,5 @@
 """Connecting: where target, lab and recorder are put together, and nowhere else."""
 
-from __future__ import annotations
-
 import os
 import sys
 from dataclasses import replace

@@ -401,7 +401,7 @@ def many_records(folder: Path) -> None:
     with database.transaction(may_be_lost=True) as connection:
         connection.execute(database.records.insert(), rows)
         for said in every:
-            words.put(connection, said["id"], said)
+            words.enter(said["id"], said)
     newest = reading.list_records(most=1)[0]
     for what, ask in {
         "the newest 100 listed": lambda: reading.list_records(most=100),

@@ -8,17 +8,16 @@ python -m opslib.catalogue.contents --check   say what is stale; exit 1 when som
 Either ends with 1 when something cannot be read, or a row of parameters/coverage.yaml has no entry.
 """
 
-from __future__ import annotations
-
-import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from nbformat import v4
+
 from opslib.catalogue import coverage, procedures, runbooks, seen
 from opslib.catalogue.procedures import LeftOut
-from opslib.core import Json, paths, strict_yaml
+from opslib.core import paths, strict_yaml
 from opslib.core.text import templates
 
 _BEGIN, _END = "<!-- procedures: made by ./run contents -->", "<!-- /procedures -->"
@@ -59,28 +58,23 @@ def _covered(left_out: LeftOut) -> str:
     return _text("coverage.md", left_out, rows=rows, **counted)
 
 
-def _cell(text: str) -> Json:
-    code = text.startswith(_CODE)
-    source = text.removeprefix(_CODE).splitlines(keepends=True)
-    if not code:
-        return {"cell_type": "markdown", "metadata": {}, "source": source}
-    folded = {"jupyter": {"source_hidden": True}}
-    shown: Json = {"execution_count": None, "outputs": []}
-    return {"cell_type": "code", "metadata": folded, "source": source} | shown
-
-
 def door(left_out: LeftOut = print) -> str:
     """The text of notebooks/start.ipynb: the search, and every procedure by what is seen, by
     chapter, and by system.
     """
-    texts = _text("start.md", left_out).rstrip().split(_CELL)
-    cells = [{"id": f"start-{i:02d}"} | _cell(text) for i, text in enumerate(texts, 1)]
-    metadata = {
+    notebook = v4.new_notebook()
+    notebook["metadata"] = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
-    notebook = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-    return json.dumps(notebook, indent=1) + "\n"
+    texts = _text("start.md", left_out).rstrip().split(_CELL)
+    for number, text in enumerate(texts, 1):
+        make = v4.new_code_cell if text.startswith(_CODE) else v4.new_markdown_cell
+        cell = make(text.removeprefix(_CODE), id=f"start-{number:02d}")
+        if cell["cell_type"] == "code":
+            cell["metadata"] = {"jupyter": {"source_hidden": True}}
+        notebook["cells"].append(cell)
+    return f"{v4.writes(notebook)}\n"
 
 
 def made(left_out: LeftOut = print) -> dict[Path, str]:

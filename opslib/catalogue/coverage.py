@@ -1,11 +1,8 @@
 """What an operator has to be able to do (parameters/coverage.yaml), and which entries do it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.catalogue import procedures
 from opslib.catalogue.runbooks import Entry
@@ -15,8 +12,7 @@ _DRILLS = Path(__file__).parents[1] / "lab" / "estates"  # data of the lab, read
 Way = tuple[str, str]  # an entry or a procedure, and the procedure behind it
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One thing to be able to do; `ways`: what does it. `waiting`: said to be not covered yet."""
 
     id: str

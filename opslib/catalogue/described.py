@@ -1,7 +1,5 @@
 """All that is wrong in a target's file: its form, its name, names in it that lead nowhere."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from opslib.catalogue import procedures, runbooks

@@ -1,7 +1,5 @@
 """What follows, as a line to type: on the same target and thing, over the same window of time."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress

@@ -5,8 +5,6 @@ turns text into numbers by its looks. So whoever ran it, the kernel compares wha
 what is declared, before anything is asked.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import MutableMapping, Sequence
 from typing import Any

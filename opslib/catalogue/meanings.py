@@ -1,12 +1,9 @@
 """What words mean: texts in SQLite's full-text index (FTS5), and words.yaml over them."""
 
-from __future__ import annotations
-
 import math
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -28,8 +25,7 @@ class Row(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """What was said: words that tell something, meanings, and where one starts for each.
 
     `read`: words that were read as others. `unsure`: it was said that nothing is known.

@@ -2,8 +2,6 @@
 kernel starts.
 """
 
-from __future__ import annotations
-
 import ast
 import io
 import json

@@ -1,7 +1,5 @@
 """The procedures: one notebook each, described by its own first cells."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable

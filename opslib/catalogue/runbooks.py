@@ -2,8 +2,6 @@
 parameters/runbooks/<system>.yaml.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache

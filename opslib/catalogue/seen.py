@@ -1,17 +1,14 @@
 """What is seen, in a few groups: down, slow, errors, jobs … `words.yaml` says who helps in each."""
 
-from __future__ import annotations
-
 import fnmatch
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from opslib.catalogue.procedures import Procedure
 from opslib.core import beside
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """`word`: what one says for it. `procedures`: which help, the first first."""
 
     word: str

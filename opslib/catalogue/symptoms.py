@@ -5,19 +5,18 @@ with its stemming and its ranking (bm25). `words.yaml` says which words mean the
 starts. The index is made of the files, so what is new in them is found.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from opslib.catalogue import procedures, runbooks, seen
 from opslib.catalogue.meanings import Index, Row
 from opslib.catalogue.procedures import LeftOut, Procedure
 from opslib.catalogue.runbooks import Entry
-from opslib.core import Json, Target, UsageError, strict_yaml, targets
+from opslib.core import Json, Target, strict_yaml, targets
 
 FIRST_LOOK = "reports/triage"
 _PARTS = (1.0, 0.5, 0.25)  # how much the best rows of a procedure count
@@ -41,8 +40,7 @@ class Hit:
     score: float
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """The best first; none when it was not understood, or when nothing is known yet (`unsure`).
 
     `read`: words that were read as others.
@@ -173,9 +171,6 @@ def _files(left_out: LeftOut) -> list[Json]:
     """What the files of all targets say, as far as nothing is wrong in them."""
 
     def read(name: str) -> Json:
-        document = strict_yaml.read(targets.path(name))
-        if found := strict_yaml.wrong(document, "target"):
-            raise UsageError("\n".join(found))
-        return dict(document.data)
+        return strict_yaml.load(targets.path(name), "target")
 
     return procedures.readable(read, targets.names(), left_out)

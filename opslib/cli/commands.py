@@ -1,7 +1,5 @@
 """`opslib`: data goes to stdout, progress to stderr; modules are imported when they are needed."""
 
-from __future__ import annotations
-
 import atexit
 import gc
 import sys
@@ -16,6 +14,7 @@ from opslib.cli.given import JSON as _json
 from opslib.cli.given import NOTE, pairs
 from opslib.cli.given import running as _running
 from opslib.core import Json, OpsError, Refused, UsageError, console, redaction
+from opslib.core.connections.targets import matching
 from opslib.core.strict_yaml import skip_grammars
 
 _STATUS = """\b
@@ -74,24 +73,24 @@ class _Records(_Commands):
 
 @cli.command("list")
 @click.argument("system", required=False, shell_complete=completion.systems)
-@_json
-def list_(system: str | None, as_json: bool) -> None:
+@given.shown()
+def list_(system: str | None) -> Any:
     """The procedures; or the runbook of a SYSTEM."""
     from opslib.cli import listings
 
     rows = listings.runbook(system) if system else listings.procedures()
-    click.echo(console.as_json(rows) if as_json else listings.as_text(rows, system))
+    return rows, listings.as_text(rows, system)
 
 
 @cli.command()
 @click.argument("name", shell_complete=completion.names)
-@_json
-def show(name: str, as_json: bool) -> None:
+@given.shown()
+def show(name: str) -> Any:
     """What a procedure or runbook entry is for, does and takes."""
     from opslib.cli import listings
 
     shown = listings.described(name)
-    click.echo(console.as_json(shown) if as_json else listings.description(shown))
+    return shown, listings.description(shown)
 
 
 @cli.command(epilog=_STATUS)
@@ -108,9 +107,7 @@ def run(names: tuple[str, ...], targets: tuple[str, ...], **options: Any) -> NoR
 
     Several run at the same time, and a summary comes first; a parameter goes to each that has it.
     """
-    from opslib.core.connections import targets as described
-
-    on = described.matching(targets)
+    on = matching(targets)
     _run(names, on, **options, alone=len(set(names)) == 1 and on == [*targets])
 
 
@@ -119,9 +116,7 @@ def run(names: tuple[str, ...], targets: tuple[str, ...], **options: Any) -> NoR
 @_running
 def report(name: str, targets: tuple[str, ...], **options: Any) -> NoReturn:
     """Run the report reports/NAME on targets at the same time; a summary of several comes first."""
-    from opslib.core.connections import targets as described
-
-    _run([f"reports/{name}"], described.matching(targets), **options)
+    _run([f"reports/{name}"], matching(targets), **options)
 
 
 def _run(
@@ -157,9 +152,7 @@ def _run(
         line.end()
     summary: Json = {}
     if len(records) > 1:
-        from opslib.cli import summaries
-
-        text, summary["summary"] = summaries.kept(records)
+        text, summary["summary"] = told.kept(records)
     elif not as_json:
         text = told.as_text(records[0], [*given])
     if as_json:
@@ -229,42 +222,40 @@ def verify(files: tuple[str, ...], heads: tuple[str, ...], as_json: bool) -> NoR
 
 
 @records.command()
-@_json
-def head(as_json: bool) -> None:
+@given.shown()
+def head() -> Any:
     """The head of the chain, NUMBER:HASH. Keep it elsewhere, and give it to verify --head."""
     from opslib.records import verification
 
     number, _, digest = (shown := verification.head()).partition(":")
-    said = {"head": shown, "number": int(number), "hash": digest}
-    click.echo(console.as_json(said) if as_json else shown)
+    return {"head": shown, "number": int(number), "hash": digest}, shown
 
 
 @records.command("index")
 @click.option(
     "--rebuild", is_flag=True, help="Enter the records that have no row, from their files."
 )
-@_json
-def index_(rebuild: bool, as_json: bool) -> NoReturn:
+@given.shown()
+def index_(rebuild: bool) -> Any:
     """Where the index is; --rebuild makes it again when it was lost.
 
     Exit status: 0 done, or nothing to do; 1 some files were not entered.
     """
     from opslib.cli.kept import proofs
 
-    sys.exit(proofs.rebuild(as_json) if rebuild else proofs.index(as_json))
+    return proofs.rebuild() if rebuild else proofs.index()
 
 
 @records.command("show")
 @click.argument("id", shell_complete=completion.records)
-@_json
-def show_record(id: str, as_json: bool) -> None:
+@given.shown()
+def show_record(id: str) -> Any:
     """What a record says; the beginning of its ID is enough."""
     from opslib.cli import runs as told
     from opslib.records import reading
 
     record = reading.find(id)
-    shown = console.as_json(told.shown(record, everything=True)) if as_json else ""
-    click.echo(shown or told.as_text(record))
+    return told.shown(record, everything=True), told.as_text(record)
 
 
 @records.command()

@@ -3,8 +3,6 @@
 Nothing here may fail or print: what cannot be read is not offered.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress

@@ -1,9 +1,8 @@
 """The command `opslib find`: which procedure for what is seen."""
 
-from __future__ import annotations
-
 import sys
 from functools import partial
+from typing import Any
 
 import click
 
@@ -19,8 +18,8 @@ _MOST = 7
 @click.command()
 @click.argument("words", nargs=-1, required=True)
 @given.target("Only what helps there.")
-@given.JSON
-def find(words: tuple[str, ...], target: str | None, as_json: bool) -> None:
+@given.shown()
+def find(words: tuple[str, ...], target: str | None) -> Any:
     """Which procedure for this symptom? The WORDS are the reporter's own: people can't log in.
 
     The best comes first. With a target: entries of its runbook, and nothing that it has not.
@@ -32,16 +31,12 @@ def find(words: tuple[str, ...], target: str | None, as_json: bool) -> None:
     rows = _rows(found, target, said)
     for line in found.told:
         click.echo(line, err=True)
-    if as_json:
-        click.echo(console.as_json(rows))
-        return
     header = ("name", "effect", "title", "it says")
-    click.echo(
-        console.table(header, [[r["name"], r["effect"], r["title"], r["why"]] for r in rows])
-    )
-    click.echo(f"\nThe first: {rows[0]['run']}")
+    table = console.table(header, [[r["name"], r["effect"], r["title"], r["why"]] for r in rows])
+    text = f"{table}\n\nThe first: {rows[0]['run']}"
     if found.hits:
-        click.echo(f"Not it? A first look: {_line(symptoms.FIRST_LOOK, target)}")
+        text += f"\nNot it? A first look: {_line(symptoms.FIRST_LOOK, target)}"
+    return rows, text
 
 
 def _rows(found: Found, target: str | None, said: str) -> list[Json]:

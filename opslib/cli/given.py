@@ -1,14 +1,14 @@
 """What several commands are given: parameters, a note."""
 
-from __future__ import annotations
-
+import sys
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, NoReturn
 
 import click
 
 from opslib.cli import completion
-from opslib.core import UsageError, redaction, targets, times
+from opslib.core import UsageError, console, redaction, targets, times
 from opslib.core.checks.notes import KINDS
 from opslib.runs.batches import LOCAL
 
@@ -55,6 +55,27 @@ def as_json(of: str) -> Callable[[Any], Any]:
 
 
 JSON = as_json("a table")
+
+
+def shown(of: str = "a table") -> Callable[[Callable[..., Any]], Any]:
+    """`--json` of a command that says its data, its text, and its exit status if it has one: what
+    is asked for is printed.
+    """
+
+    def printed(command: Callable[..., Any]) -> Any:
+        @as_json(of)
+        @wraps(command)
+        def said(as_json: bool, **given: Any) -> None:
+            data, text, *status = command(**given)
+            click.echo(console.as_json(data) if as_json else text)
+            if any(status):
+                sys.exit(*status)
+
+        return said
+
+    return printed
+
+
 _RUNNING = (
     target("Repeat, or a pattern: 'lab/*'.", "targets", multiple=True, required=True),
     GIVEN,

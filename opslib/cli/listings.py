@@ -1,7 +1,5 @@
 """What `opslib list` and `opslib show` say."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import asdict
 from functools import partial

@@ -1,9 +1,6 @@
 """The command `opslib readiness`: does each alarm lead somewhere, and was that way ever walked?"""
 
-from __future__ import annotations
-
-import sys
-from typing import NoReturn
+from typing import Any
 
 import click
 
@@ -25,8 +22,8 @@ _PRACTISED = ("practised", "tries", "last (UTC)", "incident", "to detect", "to m
 
 @click.command(epilog=_STATUS)
 @given.target("Repeat, or a pattern; else every target.", "wanted", multiple=True)
-@given.as_json("tables")
-def readiness(wanted: tuple[str, ...], as_json: bool) -> NoReturn:
+@given.shown("tables")
+def readiness(wanted: tuple[str, ...]) -> Any:
     """Where each alarm of a target leads; when each entry was last run there, and last rehearsed.
 
     A rehearsal is a run in the lab, on any target of the system; practice is an incident of a
@@ -34,17 +31,13 @@ def readiness(wanted: tuple[str, ...], as_json: bool) -> NoReturn:
     """
     known = list_records()
     found = [of(name, known) for name in targets.matching(wanted or ("*",))]
-    if as_json:
-        click.echo(console.as_json(found))
-    else:
-        click.echo("\n\n".join(_as_text(each) for each in found))
     lost = any(
         not alarm["procedure"] or alarm["state"] == "missing"
         for each in found
         for alarm in each["alarms"]
     )
     unknown = any(each["not_looked_at"] for each in found)
-    sys.exit(4 if lost else 5 if unknown else 0)
+    return found, "\n\n".join(map(_as_text, found)), 4 if lost else 5 if unknown else 0
 
 
 def of(name: str, known: list[Record]) -> Json:
@@ -85,7 +78,7 @@ def _practised(target: Target) -> list[Json]:
 
 
 def _alarms(target: Target, there: dict[str, str] | None) -> list[Json]:
-    expected = dict(target.get("alarms").get("expected", {}))
+    expected = target.at("alarms", "expected")
     rows = []
     for name in sorted(expected.keys() | (there or {}).keys()):
         way = targets.entry_of(target, expected.get(name, ""))

@@ -1,8 +1,6 @@
 """What is said of a run when it has ended: findings, verdict, plan and how to apply it, where the
-record is.
+record is; and of several a table of them, then each one's troubles and plan.
 """
-
-from __future__ import annotations
 
 import shlex
 import textwrap
@@ -17,8 +15,10 @@ from opslib.core.plans.plans import short
 from opslib.pages.pages import findings
 from opslib.records import outcomes, reading
 from opslib.records.records import Record
+from opslib.runs.summaries import Line, headline, several_names, summarise, write_summary
 
 _FEW = 30  # what passed is listed up to here
+_COUNTED = ("critical", "unknown", "warn", "ok")
 
 
 def name_strangers(among: Iterable[tuple[str, str]]) -> None:
@@ -153,3 +153,34 @@ def exit_status(found: list[Record]) -> int:
     """Of several runs what most wants a look: interrupted, failed, refused, critical, unknown."""
     statuses = {outcomes.exit_status(record.outcome, record.status) for record in found}
     return next((status for status in (130, 1, 3, 4, 5) if status in statuses), 0)
+
+
+def kept(records: Sequence[Record]) -> tuple[str, str]:
+    """What is said of them (the table of runs, then each one's verdict, troubles, plan, and where
+    its page is), and the page of it that is kept.
+    """
+    lines = summarise(records)
+    page = write_summary(lines)
+    parts = [_table(lines), *map(_told_of, lines)]
+    return "\n\n".join([*parts, f"{headline(lines)}\nsummary: {page}"]), str(page)
+
+
+def _table(lines: Sequence[Line]) -> str:
+    """Worst first; of reports, what is different from the last one."""
+    header = ["worst", "run" if several_names(lines) else "target", *_COUNTED]
+    compared = any(line.is_report for line in lines)
+    header += ["since the last report", "took"] if compared else ["took"]
+    rows = []
+    for line in lines:
+        counts = [line.counts[status] for status in _COUNTED]
+        since = [line.since_last] if compared else []
+        rows.append([line.worst, line.title, *counts, *since, f"{line.record.seconds:.0f} s"])
+    return console.table(header, rows)
+
+
+def _told_of(line: Line) -> str:
+    rows = [(f.status, f.check, f.seen, f.next) for f in line.findings.troubles]
+    told = [f"{line.title}: {console.plain(line.record.verdict)}"]
+    told += filter(None, [shown_work(line.evidence)])
+    told += [console.table(("status", "check", "seen", "next"), rows)] if rows else []
+    return "\n".join([*told, *plan(line.record), f"page:    {line.record.page}"])

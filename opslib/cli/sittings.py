@@ -1,7 +1,5 @@
 """Sittings and notes: `opslib open`, `opslib note`."""
 
-from __future__ import annotations
-
 import click
 
 from opslib.cli.given import GIVEN, KIND, NOTE, pairs

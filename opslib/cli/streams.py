@@ -1,7 +1,5 @@
 """The command's own streams, where they are closed or full."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Iterator

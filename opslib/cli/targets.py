@@ -1,15 +1,12 @@
 """The commands `opslib target …`: the targets there are, what is wrong in a file, a first file."""
 
-from __future__ import annotations
-
 import os
-import sys
-from typing import NoReturn
+from typing import Any
 
 import click
 
 from opslib.catalogue import described
-from opslib.cli.given import JSON as _json
+from opslib.cli import given
 from opslib.core import Json, OpsError, UsageError, console, targets
 
 _CHECKED = """\b
@@ -23,7 +20,7 @@ def target() -> None:
 
 
 @target.command("list")
-@_json
+@given.JSON
 def list_(as_json: bool) -> None:
     """Every target with its account, and how much is wrong in its file."""
     rows = described.listed()
@@ -44,8 +41,8 @@ def _wrong(row: Json) -> str:
 @target.command(epilog=_CHECKED)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--online", is_flag=True, help="Ask the account, too: is there what it names?")
-@_json
-def check(names: tuple[str, ...], online: bool, as_json: bool) -> NoReturn:
+@given.shown()
+def check(names: tuple[str, ...], online: bool) -> Any:
     """All that is wrong in the files of targets (patterns, too), with their lines."""
     found = {name: _problems(name) for name in targets.matching(names)}
     wrong = any(found.values())
@@ -54,8 +51,7 @@ def check(names: tuple[str, ...], online: bool, as_json: bool) -> NoReturn:
     told = [console.plain(line) for lines in found.values() for line in lines]
     if not told:
         told = [f"{', '.join(found)}: nothing is wrong in the file."]
-    click.echo(console.as_json(found) if as_json else "\n".join(told))
-    sys.exit(2 if wrong else 1 if any(found.values()) else 0)
+    return found, "\n".join(told), 2 if wrong else any(found.values())
 
 
 def _absent(name: str) -> list[str]:

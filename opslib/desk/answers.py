@@ -1,7 +1,6 @@
 """Below an answer: the check once more, and its table to filter and sort."""
 
-from __future__ import annotations
-
+from functools import cache
 from typing import Any
 
 import ipywidgets
@@ -14,19 +13,12 @@ _LEAST = 5  # rows; fewer are seen at one look
 _BOX = {"max_height": "24em", "overflow": "auto", "border": "1px solid var(--jp-border-color1)"}
 
 
-_of_this_kernel: list[Below] = []
-
-
-def below(shell: Any, ops: Connection) -> Below:
-    """One a kernel, for its newest connection."""
-    if not _of_this_kernel:
-        _of_this_kernel.append(Below(shell))
-    _of_this_kernel[0].ops = ops
-    return _of_this_kernel[0]
-
-
+@cache
 class Below:
-    """Told of what a cell shows; when the cell has ended, there is what can be done with it."""
+    """Told of what a cell shows; when the cell has ended, there is what can be done with it.
+
+    One a kernel's shell; `ops` is its newest connection.
+    """
 
     ops: Connection
 

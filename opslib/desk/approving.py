@@ -1,7 +1,5 @@
 """Approval of a plan by typing: what `decide` asks where somebody is there."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from opslib.core import Connection, Plan, Refused

@@ -1,7 +1,5 @@
 """What a widget does, as a line to type: the same procedure with the parameters of this kernel."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

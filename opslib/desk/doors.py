@@ -1,7 +1,5 @@
 """The door's own cell: in JupyterLab a search that opens sittings, anywhere else how to search."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.catalogue.symptoms import FIRST_LOOK

@@ -1,16 +1,15 @@
 """What follows from a verdict, to press: it opens the next sitting on this target and window."""
 
-from __future__ import annotations
-
 import shlex
 from functools import partial
 
 import ipywidgets
 
 from opslib.core import Connection, OpsError, text
+from opslib.core.checks.notes import KINDS, noted
 from opslib.core.plans.verdicts import Verdict
-from opslib.desk import commands, notes
-from opslib.desk.panels import Panel, Widget, button, column, open_tab, row, said
+from opslib.desk import commands
+from opslib.desk.panels import Panel, Widget, button, column, entered, open_tab, row, said, say
 from opslib.records.sittings import ours
 from opslib.sittings import open_sitting
 
@@ -24,7 +23,7 @@ def offer(ops: Connection, verdict: Verdict) -> None:
     shown = ipywidgets.Output()
     parts = _buttons("Next:", lines, shown)
     parts += _buttons("Named in the text:", [*filter(None, map(ops.follow, named))], shown)
-    Panel(column([*parts, shown, notes.line()]), "\n".join(["Next:", *lines]) if lines else "")
+    Panel(column([*parts, shown, _note()]), "\n".join(["Next:", *lines]) if lines else "")
 
 
 def _name(line: str) -> str:
@@ -45,3 +44,22 @@ def _open(line: str, shown: Widget) -> None:
     except OpsError as exc:
         shown.outputs = ()
         shown.append_stdout(f"Not opened: {exc}")
+
+
+def _note() -> Widget:
+    """A line in which a note is typed, and its kind; what was kept is said below, newest last."""
+    kind = ipywidgets.Dropdown(options=KINDS, tooltip="kind of note", layout={"width": "9em"})
+    text = ipywidgets.Text(placeholder="a note, kept with its time", layout={"width": "34em"})
+    told, kept = said(), list[str]()
+
+    def keep() -> None:
+        try:
+            kept.append(ours.keep_note(noted(text.value, kind.value)))
+        except OpsError as exc:
+            say(told, f"Not kept: {exc}")
+            return
+        text.value = ""
+        say(told, " · ".join(kept))
+
+    entered(text, keep)
+    return column([row(kind, text, button("Keep note", keep)), told])

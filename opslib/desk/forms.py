@@ -1,7 +1,5 @@
 """The parameters of a sitting as controls. What is changed holds until the kernel ends."""
 
-from __future__ import annotations
-
 import json
 import sys
 from typing import Any

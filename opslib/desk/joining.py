@@ -1,7 +1,5 @@
 """A kernel that somebody works in is joined to what he may press."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.core import Connection, Findings, waiting
@@ -16,7 +14,8 @@ def join(shell: Any, ops: Connection) -> None:
     ops.asks = approving.ask
     ops.keep(waiting.Onlooker(watching.watch))
     waiting.pace = _PACE
-    below = answers.below(shell, ops)
+    below = answers.Below(shell)
+    below.ops = ops
     bundles = shell.display_formatter.mimebundle_formatter
 
     def shown(verdict: Verdict, **_: Any) -> Any:

@@ -1,7 +1,5 @@
 """A widget with its static forms in one bundle, which is all that stays once it was used."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Sequence

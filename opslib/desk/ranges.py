@@ -1,7 +1,5 @@
 """The window of a whole notebook in one row: the last hour to a week, or from and to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial

@@ -1,7 +1,5 @@
 """The door in JupyterLab: say what is seen, choose the target, click: a sitting opens."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Sequence
 from functools import cache, partial

@@ -1,7 +1,5 @@
 """Lines as they come in a box of fixed height: stop, pause, level, words."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

@@ -1,14 +1,14 @@
 """What is in an account and region: a table of calls, asked at once; what was denied is told."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+import jmespath
+
 from opslib.core import Connection, Json, NotFound, OpsError
-from opslib.discovery.known import compiled, known, words
+from opslib.discovery.known import known, words
 
 
 @dataclass
@@ -45,7 +45,7 @@ def look(ops: Connection, prefix: str = "") -> Account:
 def absent(ops: Connection) -> Iterator[str]:
     """What the target's file names and the account does not have, or could not be asked for."""
     found, facts = Account(), ops.target.facts.plain()
-    wanted = {kind: compiled(path).search(facts) for kind, path in known("described").items()}
+    wanted = {kind: jmespath.search(path, facts) for kind, path in known("described").items()}
     names = {kind: [name for name in each or () if name] for kind, each in wanted.items()}
     ops.each(partial(_list, ops, found), [kind for kind, each in names.items() if each])
     for kind, each in names.items():
@@ -74,10 +74,10 @@ def _ask(ops: Connection, found: Account, kind: str, key: str, thing: Json) -> N
     """Adds what else is known of a thing; what is not there is not added."""
     about = _kinds()[kind]
     operation, wanted, given = about["more"][key]
-    parameters = {name: compiled(path).search(thing) for name, path in given.items()}
+    parameters = {name: jmespath.search(path, thing) for name, path in given.items()}
     try:
         answer = ops.call(about["listed"].split()[0], operation, **parameters)
-        thing[key] = compiled(wanted).search(answer)
+        thing[key] = jmespath.search(wanted, answer)
     except NotFound:
         return
     except OpsError as exc:
@@ -85,7 +85,7 @@ def _ask(ops: Connection, found: Account, kind: str, key: str, thing: Json) -> N
 
 
 def _named(about: Json, thing: Json) -> str:
-    name = str(compiled(about["name"]).search(thing))
+    name = str(jmespath.search(about["name"], thing))
     return _last(name) if name.startswith(("http://", "https://", "arn:")) else name
 
 
@@ -94,10 +94,5 @@ def _last(name: str) -> str:
 
 
 def _belongs(thing: Json, prefix: str) -> bool:
-    wanted = set(words(prefix))
     texts = [thing["name"], *map(str, thing["tags"].values())]
-    return (
-        not wanted
-        or any(wanted <= set(words(text)) for text in texts)
-        or wanted <= set(words(" ".join(texts)))
-    )
+    return set(words(prefix)) <= set(words(" ".join(texts)))

@@ -1,7 +1,5 @@
 """A first target's file from what is in an account: read, put together, written as YAML."""
 
-from __future__ import annotations
-
 from opslib.core import Connection, Json, OpsError, redaction, strict_yaml, targets
 from opslib.core.text import plain
 from opslib.discovery import metrics, within

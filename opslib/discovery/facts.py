@@ -1,16 +1,16 @@
 """A target's facts out of what is in its account; what a person has to decide is noted."""
 
-from __future__ import annotations
-
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
-from opslib.core import Json, identities
+import jmespath
+
+from opslib.core import Json, decoded, identities
 from opslib.discovery.accounts import Account
-from opslib.discovery.known import compiled, first, has, known, words
+from opslib.discovery.known import first, has, known, words
 
 _LOGIN_DAYS, _TOKEN_DAYS, _VALID_DAYS = 90, 180, 30
 
@@ -26,7 +26,7 @@ class Draft:
 
     def ask(self, path: str) -> list[Any]:
         """What a query in JMESPath finds in the account."""
-        return compiled(path).search(self.account.things) or []
+        return jmespath.search(path, self.account.things) or []
 
     def key(self, section: str, name: str) -> str:
         """What a thing of that name is called in the file."""
@@ -50,7 +50,8 @@ def about(account: Account, prefix: str, name: str) -> tuple[str, str]:
     tagged = [{key.lower(): value for key, value in each["tags"].items()} for each in things]
     every = [words(each["name"]) for each in things]
     environments = [*known("environments", "production"), *known("environments", "other")]
-    split = words(name or prefix) or _common(every)
+    alike = takewhile(lambda column: len({*column}) == 1, zip(*every, strict=False))
+    split = words(name or prefix) or [column[0] for column in alike]
     environment = split[-1] if len(split) > 1 and (name or split[-1] in environments) else ""
     system = "-".join(split[:-1] if environment else split)
     common = (each for each in environments if all(each in of for of in every))
@@ -63,16 +64,6 @@ def about(account: Account, prefix: str, name: str) -> tuple[str, str]:
 
 def _told(tagged: list[Json], keys: list[str]) -> str:
     return str(first(each[key] for key in keys for each in tagged if key in each))
-
-
-def _common(names: list[list[str]]) -> list[str]:
-    """The words that all of several names begin with."""
-    found = []
-    for column in zip(*names, strict=False):
-        if len(set(column)) > 1:
-            break
-        found.append(column[0])
-    return found
 
 
 def draft(account: Account, head: Json) -> Draft:
@@ -111,7 +102,7 @@ def _by_name(made: Draft, kind: str, told: str) -> Json:
     for each in made.account[kind]:
         if has(each["name"], "tools"):
             continue
-        said = compiled(told).search(each)
+        said = jmespath.search(told, each)
         if isinstance(said, dict):
             said = {key: value for key, value in said.items() if value is not None}
         found[made.short(each["name"], found)] = said
@@ -177,7 +168,7 @@ def _queues(made: Draft) -> None:
 
 
 def _dead_letters(queue: Json) -> str:
-    policy = json.loads((queue.get("set") or {}).get("RedrivePolicy", "{}"))
+    policy = decoded((queue.get("set") or {}).get("RedrivePolicy", ""), {})
     return str(policy.get("deadLetterTargetArn", "")).rpartition(":")[2]
 
 

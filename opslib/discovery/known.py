@@ -1,7 +1,5 @@
 """What discovery looks for, and what things are usually called: known.yaml, read once."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -18,14 +16,6 @@ def known(*place: str) -> Any:
     if place:
         return known(*place[:-1])[place[-1]]
     return beside(__file__, "known")
-
-
-@cache
-def compiled(path: str) -> Any:
-    """A query in JMESPath."""
-    import jmespath
-
-    return jmespath.compile(path)
 
 
 def first(found: Iterable[Any]) -> Any:

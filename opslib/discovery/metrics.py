@@ -1,7 +1,5 @@
 """Key metrics of a target: those of its alarms, and the usual ones of what it has, with data."""
 
-from __future__ import annotations
-
 from opslib.core import Json, UsageError
 from opslib.core.checks.shares import Share
 from opslib.discovery.facts import Draft

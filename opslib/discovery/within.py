@@ -1,7 +1,5 @@
 """What API and database tell of themselves: health paths, tables of jobs, users, migrations."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Causes that the records of an incident named, and earlier incidents that had one of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from opslib.incidents import incidents, standing
@@ -15,9 +13,8 @@ def named(found: Sequence[Record]) -> dict[str, list[str]]:
     """Each cause that a finding named, with the records that did."""
     causes: dict[str, list[str]] = {}
     for record in found:
-        bad = [f for f in standing.findings(record) if f.get("status") != "ok"]
-        said = [f.get("cause") or "" for f in bad]
-        for cause in dict.fromkeys(said):
+        bad = [f for f in standing.findings(record) if f.status != "ok"]
+        for cause in dict.fromkeys(f.cause for f in bad):
             if cause not in _NO_CAUSE:
                 causes.setdefault(cause, []).append(record.id)
     return causes

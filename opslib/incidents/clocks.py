@@ -2,8 +2,6 @@
 late it is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -41,7 +39,7 @@ def told(incident: Incident, now: datetime) -> list[str]:
     from_ = "" if "began" in incident.milestones else " (when it was started: began is not marked)"
     since = f"since {_at(incident.began, now)}{from_}"
     lines = [f"{'took' if incident.ended else 'runs for'} {long} {since}"]
-    of = _level(incident)
+    of = levels.severities(incident.target, "levels", incident.severity)
     if not of:
         why = "none is described in the target's file (severities)"
         return [*lines, f"no response times: {why}"]
@@ -50,18 +48,14 @@ def told(incident: Incident, now: datetime) -> list[str]:
     return [*lines, *(f"{phase.name}: {phase.told}" for phase in phases(incident, now))]
 
 
-def _level(incident: Incident) -> Json:
-    described: Json = levels.severities(incident.target).get("levels", {})
-    return dict(described.get(incident.severity, {}))
-
-
 def phases(incident: Incident, now: datetime) -> list[Phase]:
     """Those that the target's file gives times for, in their order. Raises UsageError: its file."""
+    return [*_phases(incident, now)]
+
+
+def _phases(incident: Incident, now: datetime) -> Iterator[Phase]:
     about = levels.severities(incident.target)
-    return list(_phases(incident, about, _level(incident), now))
-
-
-def _phases(incident: Incident, about: Json, of: Json, now: datetime) -> Iterator[Phase]:
+    of = about.get("levels", {}).get(incident.severity, {})
     began, marks = incident.began, incident.milestones
     for name, words, within in (
         ("acknowledged", "acknowledged", of.get("respond_minutes")),

@@ -4,12 +4,11 @@ Each has two times. *Happened* is when it was so, *known* when somebody wrote it
 did has to be understood by what they knew then.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -35,7 +34,7 @@ class Event:
     said: Json
 
     @classmethod
-    def of(cls, entry: Json) -> Event:
+    def of(cls, entry: Json) -> Self:
         said = json.loads(entry["said"])
         known = datetime.fromisoformat(entry["at"])
         happened = datetime.fromisoformat(said.pop("happened", entry["at"]))
@@ -64,11 +63,11 @@ def append(decide: Callable[[Sequence[Event]], tuple[str, Json]]) -> str:
         files.require_writable(paths.records())
     with database.transaction() as connection:
         connection.execute(sa.select(database.head).with_for_update()).first()
-        known = index.entries(connection, kind=KIND)
+        known = index.entries(kind=KIND)
         id, said = decide([Event.of(entry) for entry in known])
         text = json.dumps(redaction.mask_tree(said), ensure_ascii=False, default=str)
-        index.enter(KIND, id, said=text, on=connection)
-        rows = index.entries(connection, kind=KIND, id=id)
+        index.enter(KIND, id, said=text)
+        rows = index.entries(kind=KIND, id=id)
     keep(rows)  # what lies there is in the index, and nobody waits for a disk or a bucket
     return id
 

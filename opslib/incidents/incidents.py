@@ -1,15 +1,14 @@
 """An incident: what was said of it in its events, and the records that belong to it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
-from opslib.core import Json, Refused, UsageError, require_known, unknown_name
+from opslib.core import Json, Refused, UsageError, Window, require_known, unknown_name
 from opslib.core.checks import notes
 from opslib.core.tables import safe
+from opslib.core.times import as_iso
 from opslib.incidents import events, levels
 from opslib.incidents.events import MILESTONES, Event
 from opslib.records import reading
@@ -35,7 +34,7 @@ class Incident:
     drill: str
 
     @classmethod
-    def of(cls, id: str, events: Iterable[Event]) -> Incident:
+    def of(cls, id: str, events: Iterable[Event]) -> Self:
         first, *later = events
         return cls(id, (first, *later), *(str(first.said.get(name) or "") for name in _SAID))
 
@@ -77,6 +76,11 @@ class Incident:
         mark = self.milestones.get("resolved")
         return mark.happened if mark else self.ended or datetime.now(UTC)
 
+    @property
+    def span(self) -> Window:
+        """From its beginning to its end, or to now."""
+        return Window(self.began, max(self.over, self.began + timedelta(minutes=1)))
+
     def looks(self, kind: str) -> list[str]:
         """The ids of the records of its looks: `before` is the baseline, `after`."""
         return [
@@ -90,13 +94,9 @@ class Incident:
 
     def as_dict(self) -> Json:
         """For JSON."""
-        marks = {name: e.happened.isoformat() for name, e in self.milestones.items()}
-        return {name: getattr(self, name) for name in ("id", *_SAID)} | {
-            "started": self.started.isoformat(),
-            "ended": self.ended.isoformat() if self.ended else None,
-            "milestones": marks,
-            "missing": self.missing,
-        }
+        said = {name: getattr(self, name) for name in ("id", *_SAID, "started", "ended")}
+        marks = as_iso({name: e.happened for name, e in self.milestones.items()})
+        return as_iso(said) | {"milestones": marks, "missing": self.missing}
 
 
 def among(found: Iterable[Event]) -> list[Incident]:

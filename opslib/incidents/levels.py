@@ -1,7 +1,5 @@
 """The levels of severity of a target, as its file has them."""
 
-from __future__ import annotations
-
 import re
 
 from opslib.core import Json, fits, targets, unknown_name
@@ -10,16 +8,16 @@ _LETTERS = re.compile(r"^[a-z-]+")
 _USUAL = ("1", "2", "3", "4", "5")
 
 
-def severities(target: str) -> Json:
+def severities(target: str, *place: str) -> Json:
     """What the file says of them; empty where it says nothing. Raises UsageError."""
-    return dict(targets.load(target).facts.get("severities", {}))
+    return dict(targets.load(target).at("severities", *place))
 
 
 def level(target: str, said: str) -> str:
     """The level of the target's file that is meant: `P2`, or `2` for it; where the file has none a
     number from 1 to 5. Raises UsageError: no such target, no such level.
     """
-    described: Json = severities(target).get("levels", {})
+    described = severities(target, "levels")
     named = [str(name) for name in described] or list(_USUAL)
     wanted = said.strip().lower()
     for name in named:
@@ -30,7 +28,7 @@ def level(target: str, said: str) -> str:
 
 def fitting(target: str, cause: str) -> str:
     """The worst level of which a rule fits a cause; where none does, the second one of them."""
-    described: Json = severities(target).get("levels", {})
+    described = severities(target, "levels")
     for name, about in described.items():
         if fits(cause, about.get("matches", ())):
             return str(name)

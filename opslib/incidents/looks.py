@@ -1,7 +1,5 @@
 """Looks at the target: the first is the baseline, the last is compared with it."""
 
-from __future__ import annotations
-
 from opslib.incidents import incidents, standing
 from opslib.incidents.incidents import Incident
 from opslib.incidents.standing import Compared

@@ -1,7 +1,5 @@
 """Practice: an incident of a drill of the lab, and its times beside those of the last try."""
 
-from __future__ import annotations
-
 from opslib.incidents import clocks, incidents, levels
 from opslib.incidents.incidents import Incident
 

@@ -1,12 +1,11 @@
 """What still stands: changes of its records that nobody took back, and what is not as before."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from opslib.core import UNSURE, Json, OpsError
+from opslib.core import UNSURE, Finding, Findings, Json
+from opslib.core.findings import known
 from opslib.records import reading
 from opslib.records.records import Record
 
@@ -15,8 +14,7 @@ _TEMPORARY = re.compile(r"silence|disable|block|scale|size|throttl|stop|pause|su
 _SYMPTOM = "symptom:"  # a word of somebody's, not what a check saw
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """What a run applied. `undone`: `no`, `partly`, `unknown`, or `by <record>`."""
 
     record: Record
@@ -48,22 +46,14 @@ class Change:
         return f"{self.record.name}: {steps}{sure}"
 
 
-def said(record: Record) -> Json:
-    """What its file says; nothing of one that cannot be read, whose row still stands."""
-    try:
-        return reading.details(record)
-    except OpsError:
-        return {}
-
-
-def findings(record: Record | None) -> list[Json]:
+def findings(record: Record | None) -> Findings:
     """Those of its file; none of no record."""
-    return list(said(record).get("findings") or ()) if record else []
+    return Findings(map(known, reading.said(record).get("findings") or ()) if record else ())
 
 
 def changes(found: Sequence[Record]) -> list[Change]:
     """What these records applied, in their order, without what undid one of them."""
-    made = [(record, said(record)) for record in found if _may_have_changed(record)]
+    made = [(record, reading.said(record)) for record in found if _may_have_changed(record)]
     undos = _undos(made)
     return [
         Change(
@@ -94,7 +84,7 @@ def _undos(made: Sequence[tuple[Record, Json]]) -> dict[str, Record]:
     ]
     found: dict[str, Record] = {}
     for record in sorted(filter(_may_have_changed, later), key=lambda r: r.started):
-        of = said(record)
+        of = reading.said(record)
         if (id := (of.get("plan") or {}).get("undoes")) and _applied(of):
             found[id] = record
     return found
@@ -107,13 +97,12 @@ def _undone(undos: dict[str, Record], record: Record) -> str:
     return f"by {undo.id}" if undo.outcome == "changed" else "partly"
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(NamedTuple):
     """Checks that were not ok at the first look, and how they are at the last one."""
 
     mended: list[str]
-    still: list[Json]  # findings of now
-    new: list[Json]
+    still: list[Finding]  # of now
+    new: list[Finding]
     unseen: list[str]  # not ok then, and not looked at now
 
     @property
@@ -121,11 +110,11 @@ class Compared:
         return not (self.still or self.new or self.unseen)
 
 
-def compare(before: Iterable[Json], after: Iterable[Json]) -> Compared:
+def compare(before: Iterable[Finding], after: Iterable[Finding]) -> Compared:
     """Findings of two looks, by what was asked; *unknown* is not ok."""
     then, now = _bad_or_ok(before), _bad_or_ok(after)
-    bad = {check for check, f in then.items() if f["status"] != "ok"}
-    worse = {check: f for check, f in now.items() if f["status"] != "ok"}
+    bad = {check for check, f in then.items() if f.status != "ok"}
+    worse = {check: f for check, f in now.items() if f.status != "ok"}
     return Compared(
         sorted(bad & now.keys() - worse.keys()),
         [f for check, f in worse.items() if check in bad],
@@ -134,11 +123,7 @@ def compare(before: Iterable[Json], after: Iterable[Json]) -> Compared:
     )
 
 
-def _bad_or_ok(found: Iterable[Json]) -> dict[str, Json]:
-    """By what was asked; of several answers one that is not ok."""
-    answers: dict[str, Json] = {}
-    for each in found:
-        check = str(each.get("check"))
-        if not check.startswith(_SYMPTOM) and answers.get(check, {}).get("status", "ok") == "ok":
-            answers[check] = {"status": "unknown", **each}
-    return answers
+def _bad_or_ok(found: Iterable[Finding]) -> dict[str, Finding]:
+    """By what was asked; of several answers one that is not ok, the first of these."""
+    asked = [f for f in found if not f.check.startswith(_SYMPTOM)]
+    return {f.check: f for f in asked} | {f.check: f for f in reversed(asked) if f.status != "ok"}

@@ -1,7 +1,5 @@
 """The timeline: what the account, the records and the people say, merged without doubles."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -9,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from opslib.core import UNSURE, Json, OpsError, cut
+from opslib.core import UNSURE, Finding, Json, OpsError, cut
 from opslib.core.findings import MIME
 from opslib.core.text import plain
 from opslib.core.times import as_iso
@@ -54,8 +52,7 @@ class Row:
 COLUMNS = tuple(Row.__dataclass_fields__)
 
 
-@dataclass(frozen=True)
-class Timeline:
+class Timeline(NamedTuple):
     """`looked`: the record of the newest look at the account; None: nobody has looked."""
 
     rows: list[Row]
@@ -65,7 +62,7 @@ class Timeline:
 
 def timeline(incident: Incident) -> Timeline:
     """From its events, its records, and the newest look at the account that is kept."""
-    found = [(record, standing.said(record)) for record in incidents.tied(incident)]
+    found = [(record, reading.said(record)) for record in incidents.tied(incident)]
     looked, seen = looked_back(incident)
     calls = [call for _, of in found for call in of.get("calls") or ()]
     rows = [*_of_events(incident)]
@@ -73,17 +70,17 @@ def timeline(incident: Incident) -> Timeline:
         rows += _of_record(record, of) if record.procedure != looks.POST_MORTEM else ()
     rows += without_doubles(seen, calls)
     rows.sort(key=lambda row: row.time)
-    unseen = [f"{f['check']}: {f['seen']}" for f in standing.findings(looked) if _is_unseen(f)]
+    unseen = [f"{f.check}: {f.seen}" for f in standing.findings(looked) if _is_unseen(f)]
     lost = [f"record {r.id}: its file cannot be read" for r, of in found if not of]
     if looked is None:
         unseen.append("the account was not asked")
     return Timeline(rows, looked, [*unseen, *lost])
 
 
-def _is_unseen(found: Json) -> bool:
+def _is_unseen(found: Finding) -> bool:
     """A source that could not be read; not a milestone that nobody marked."""
     of_response = {words for words, _, _ in clocks.TIMES}
-    return found.get("status") == "unknown" and found["check"] not in of_response
+    return found.status == "unknown" and found.check not in of_response
 
 
 def looked_back(incident: Incident) -> tuple[Record | None, list[Row]]:

@@ -1,9 +1,7 @@
 """Whether it stays well after it was resolved: what the records of its target say since."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from opslib.incidents.incidents import Incident
 from opslib.records import reading
@@ -15,8 +13,7 @@ _LOOKS = (FIRST_LOOK, RESPOND, "reports/daily", "health/quick")  # that see if i
 _SEEN = ("ok", "warn")
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """`broken`: the first record that found something critical; `last`: the newest look;
     `at_its_end`: one that was made when the time was over, and saw enough.
     """

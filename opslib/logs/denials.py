@@ -1,7 +1,5 @@
 """What functions and services may not do: by the lines that say so, and by what roles allow."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -72,7 +70,7 @@ def _objects(
     ops: Connection, live: dict[str, Json], needs: dict[str, list[str]], wrong: list[str]
 ) -> Finding:
     """S3: what the lines say; without one, whether each may use the buckets that it needs."""
-    known, asked = ops.target.get("buckets"), 0
+    known, asked = ops.target.at("buckets"), 0
     for key, of in needs.items() if not wrong else ():
         for name in (known[what]["name"] for what in of):
             asked += 1

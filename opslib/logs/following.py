@@ -1,7 +1,5 @@
 """Log lines as they come: printed, or in a box where somebody looks on."""
 
-from __future__ import annotations
-
 import signal
 from time import monotonic
 

@@ -1,7 +1,5 @@
 """Log lines with three answers: trouble, well, or not understood; and what could not be read."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
@@ -22,7 +20,6 @@ from opslib.core import (
     unread,
 )
 from opslib.core.reads.log_levels import PLATFORM, read
-from opslib.core.reads.log_lines import burst, most_in_an_hour
 from opslib.logs import silences
 
 LINES = {**logs.EVENTS, "level": "str", "answer": "str"}
@@ -121,8 +118,8 @@ def of_the_whole(
     ill, most = troubles(lines), logs.tolerated(ops)
     ill = ill[~ill["event_id"].isin(told)]
     requests = lines[lines["message"].str.match(_ENDED)]
-    in_an_hour = most_in_an_hour(ill["time"]) if len(ill) else 0
-    served = most_in_an_hour(requests["time"]) if len(requests) else 0
+    in_an_hour = log_lines.most_in_an_hour(ill["time"]) if len(ill) else 0
+    served = log_lines.most_in_an_hour(requests["time"]) if len(requests) else 0
     asked = Question(
         f"trouble {'beside that' if told else 'in all'}",
         f"at most {_TIMES * most} in an hour, or 1 % of requests",
@@ -155,10 +152,10 @@ def _new_warnings(ops: Connection, lines: Frame, within: Window, most: int) -> I
         known = max(within.start, lines.attrs["whole_since"].get(source, within.start))
         of = of[of["time"] >= known]
         for pattern, same in of.groupby(log_lines.patterns(of["message"])):
-            if not (begun := burst(same["time"], most)):
+            if not (begun := log_lines.burst(same["time"], most)):
                 continue
             hours, before = (begun - known) / _HOUR, int((same["time"] < begun).sum())
-            seldom = _SELDOM * most_in_an_hour(same["time"])
+            seldom = _SELDOM * log_lines.most_in_an_hour(same["time"])
             if hours < 1 or before > seldom * hours:
                 continue
             if _a_day_before(ops, source, list(same["message"]), begun) > seldom:
@@ -221,8 +218,8 @@ def _not_read(ops: Connection, name: str, exc: OpsError, within: Window) -> Find
     if not isinstance(exc, NotFound):
         return unread(asked.words, exc)
     lately = Window(within.end - timedelta(days=14), within.end)
-    if name in ops.target.get("functions") and silences.ran(ops, [name], lately) == {}:
+    if name in ops.target.at("functions") and silences.ran(ops, [name], lately) == {}:
         return asked.ok("not there: the function was not called in two weeks")
     seen = f"{exc} Its lines are lost, and new ones where the role may not make it again"
-    follows = "services/health" if name in ops.target.get("services") else ""
+    follows = "services/health" if name in ops.target.at("services") else ""
     return asked.critical(seen, next=follows or "functions/configuration")

@@ -6,8 +6,6 @@ connection string" is about the connection again. What fits nothing is `other`: 
 code, more often than not.
 """
 
-from __future__ import annotations
-
 import re
 
 from opslib.core import beside, sign_of

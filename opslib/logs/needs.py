@@ -4,8 +4,6 @@ A need is described (`functions.*.needs`), or known by what the variables of one
 looked at by its task definition: the role of its tasks, their variables, subnets and groups.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -100,7 +98,7 @@ def check_needs(
         return Findings(found)
     if "users" in ops.target.facts:
         found.append(answer(_SIGN_IN, _sign_in, ops, needing("users"), lines))
-    if mine := {key: live[key] for key in ops.target.get("functions") if key in live}:
+    if mine := {key: live[key] for key in ops.target.at("functions") if key in live}:
         found.append(answer(_STORED, _stored, ops, mine))  # of services: services/starting
         found.append(_memory(every[every["source"].isin(mine)]))
     buckets = {
@@ -111,24 +109,23 @@ def check_needs(
 
 def _named(ops: Connection, source: str) -> list[str]:
     """The functions and services that are asked for."""
-    facts = ops.target.facts
-    own = [*facts.get("functions", ()), *facts.get("services", ())]
+    own = [*ops.target.at("functions"), *ops.target.at("services")]
     asked = own if source == logs.ALL else logs.groups(ops, source)
     return [name for name in asked if name in own]
 
 
 def _live(ops: Connection, key: str) -> Json:
-    of_function = key in ops.target.get("functions")
+    of_function = key in ops.target.at("functions")
     return functions.live(ops, key) if of_function else services.as_configuration(ops, key)
 
 
 def _needs(ops: Connection, key: str, config: Json) -> set[str]:
-    facts = ops.target.facts
-    if (told := facts.get("functions", {}).get(key, {}).get("needs")) is not None:
-        return set(told)
-    database = facts.get("database", {})
+    at = ops.target.at
+    if "needs" in (told := at("functions", key)):
+        return set(told["needs"])
+    database = at("database")
     named = {"database": [database.get(each) for each in ("secret", "cluster", "instance")]}
-    named |= {f"buckets.{name}": [of["name"]] for name, of in facts.get("buckets", {}).items()}
+    named |= {f"buckets.{name}": [of["name"]] for name, of in at("buckets").items()}
     values = list(functions.variables(config).values())
     pool = any(re.fullmatch(_POOL, value) for value in values)
     found = {
@@ -181,7 +178,7 @@ def _way(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding:
     kinds = lines[lines["message"].map(kind_of).isin(["connection", "timeout"])]
     seen = "; ".join(told) + _beside(kinds, "", lost)
     if outside := [key for key, why in lost.items() if "VPC" in why]:
-        of = "functions" if outside[0] in ops.target.get("functions") else "services"
+        of = "functions" if outside[0] in ops.target.at("functions") else "services"
         return _WAY.critical(seen, cause=OUTSIDE, next=f"{of}/rollback")
     return _WAY.critical(seen, next="changes/configuration")  # a rule that was taken away
 
@@ -284,7 +281,7 @@ def _authorizers(ops: Connection) -> Iterator[Json]:
         for of in each.amounts.values()
         if "ApiId" in of.dimensions
     }
-    host = urlsplit(str(ops.target.get("api").get("url", ""))).hostname or ""
+    host = urlsplit(ops.target.at("api").get("url", "")).hostname or ""
     ids |= {host.split(".")[0]} if ".execute-api." in host else set()
     for id in sorted(ids):
         ask = partial(ops.pages, "apigatewayv2")

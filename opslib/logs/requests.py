@@ -3,14 +3,11 @@
 Against an hour of the day before: an average over all of them hides one of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
-from opslib.core import Connection, Findings, Question, Window, check, count
-from opslib.core.reads import logs
+from opslib.core import Connection, Findings, Question, Window, check, count, logs
 
 _HOUR, _EARLIER = timedelta(hours=1), timedelta(hours=22)  # ago: of much the same rhythm
 _FEW, _MANY = 50, 300  # requests: of fewer nothing is said

@@ -1,7 +1,5 @@
 """Log lines searched, queried, and errors by pattern."""
 
-from __future__ import annotations
-
 import re
 
 from opslib.core import (
@@ -13,10 +11,10 @@ from opslib.core import (
     clock,
     count,
     first_rows,
+    log_lines,
     unknown_name,
     window,
 )
-from opslib.core.reads.log_lines import burst, group_errors
 from opslib.core.reads.logs import (
     ALL,
     groups,
@@ -69,7 +67,7 @@ def check_errors(
     within, most = window(ops, minutes, since, until), tolerated(ops)
     lines = judged.read_lines(ops, source, within)
     events = judged.troubles(lines)
-    patterns, cut = group_errors(events), lines.attrs["cut"]
+    patterns, cut = log_lines.group_errors(events), lines.attrs["cut"]
     note = (
         f"{count(len(events), 'line')} of trouble in {count(len(patterns), 'pattern')}, {within}, "
     )
@@ -80,7 +78,7 @@ def check_errors(
     told: set[str] = set()
     for row in frequent.head(_SHOWN).itertuples():
         told |= patterns.attrs["ids"][row.pattern]
-        begun = burst(patterns.attrs["times"][row.pattern], most)
+        begun = log_lines.burst(patterns.attrs["times"][row.pattern], most)
         asked = Question(row.pattern, f"at most {most} in an hour", "FilterLogEvents", begun)
         seen = f"{count(row.count, 'line')} from {clock(row.first_seen, within.end)} "
         seen += f"to {clock(row.last_seen, within.end)}, "
@@ -101,8 +99,7 @@ def check_query(
 
     Evidence: its answer. Raises UsageError that offers the nearest name.
     """
-    within, named = window(ops, minutes, since, until), ops.target.get("logs")
-    known = named.get("queries", {})
+    within, known = window(ops, minutes, since, until), ops.target.at("logs", "queries")
     if known and re.fullmatch(r"[\w-]+", text.strip()) and text.strip() not in known:
         raise unknown_name("query", text, known, f" of {ops.target.name}")
     said = known.get(text.strip(), {"title": "Logs Insights query", "query": text})

@@ -1,7 +1,5 @@
 """Throttling as the logs tell it: how much, when, which worker, and whether retries were enough."""
 
-from __future__ import annotations
-
 import re
 from itertools import filterfalse
 
@@ -18,10 +16,10 @@ from opslib.core import (
     clock,
     count,
     functions,
+    log_lines,
     logs,
     window,
 )
-from opslib.core.reads.log_lines import most_in_an_hour
 from opslib.logs import judged
 
 GAVE_UP = re.compile(
@@ -72,7 +70,7 @@ def _throttled(
     asked: Question, lines: Frame, tolerated: int, cause: str, within: Window
 ) -> Finding:
     first, *_, last = [clock(time, within.end) for time in lines["time"].iloc[[0, -1]]]
-    busiest = most_in_an_hour(lines["time"])
+    busiest = log_lines.most_in_an_hour(lines["time"])
     gave_up = int(lines["message"].str.contains(GAVE_UP).sum())
     seen = f"{count(len(lines), 'line')} from {first} to {last}, at most {busiest} in an hour, "
     seen += f"{gave_up or 'none'} given up"

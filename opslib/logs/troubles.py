@@ -3,8 +3,6 @@
 Sorted by kind, with who they concern and what follows from each.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from functools import partial
 
@@ -31,7 +29,6 @@ from opslib.core import (
 )
 from opslib.core.reads import functions, log_lines, logs, versions
 from opslib.core.reads.concerns import concerns
-from opslib.core.reads.log_lines import burst, most_in_an_hour
 from opslib.logs import judged
 from opslib.logs.kinds import ANSWERS, BY_VERSIONS, KINDS, OTHER, VALIDATION, kind_of
 
@@ -168,11 +165,11 @@ def _row(sign: Sign, lines: Frame, within: Window) -> Json:
 def _judged(
     ops: Connection, sign: Sign, row: Json, lines: Frame, tolerated: int, within: Window
 ) -> Finding:
-    begun = burst(lines["time"], tolerated)
+    begun = log_lines.burst(lines["time"], tolerated)
     asked = Question(
         f"trouble of kind {sign.name}", f"at most {tolerated} lines in an hour", _SOURCE, begun
     )
-    sources, most = sorted(set(lines["source"])), most_in_an_hour(lines["time"])
+    sources, most = sorted(set(lines["source"])), log_lines.most_in_an_hour(lines["time"])
     going, refused = row["now_per_hour"], sign.name == VALIDATION
     last = f"the last at {clock(row['last'], within.end)}"
     seen = f"{count(len(lines), 'line')} in {', '.join(sources)} "
@@ -192,7 +189,7 @@ def _judged(
         name, version = found
         follows = ops.entry("functions/rollback", function=name)
         return asked.answer(status, seen + version, next=follows)
-    own = [name for name in sources if name in ops.target.get("services")]
+    own = [name for name in sources if name in ops.target.at("services")]
     seen += _of_one_task(ops, own, lines) if own == sources else ""
     if sign.name in (*BY_VERSIONS, ANSWERS) and (began := _deployed(ops, own, lines, within)):
         return asked.answer(status, seen + began, next="services/rollback")
@@ -200,11 +197,11 @@ def _judged(
     follows = "logs/search" if sign.name == OTHER else sign.next
     if own == sources:
         follows = OF_SERVICES.get(follows, follows)
-    chapter, facts = follows.partition("/")[0], ops.target.facts
+    chapter = follows.partition("/")[0]
     needs = {"databases": "database"}.get(chapter, chapter)
-    if needs in ("database", "functions", "secrets") and needs not in facts:
+    if needs in ("database", "functions", "secrets") and needs not in ops.target.facts:
         follows = "health/deep"
-    if follows == "health/deep" and "deep" not in facts.get("api", {}):
+    if follows == "health/deep" and "deep" not in ops.target.at("api"):
         follows = "services/health" if own == sources else "logs/search"
     return asked.answer(status, seen, next=follows)
 
@@ -214,7 +211,7 @@ def _version(ops: Connection, names: list[str], within: Window) -> tuple[str, st
     that in words.
     """
     day = Window(min(within.start, within.end - timedelta(days=1)), within.end)
-    for name in filter(ops.target.get("functions").__contains__, names):
+    for name in filter(ops.target.at("functions").__contains__, names):
         _, now, before = versions.live_and_before(ops, name, day)
         if now and before and now.errors_per_100 > versions.most_errors(before):
             return name, (

@@ -1,7 +1,5 @@
 """The system's own metrics: one value published, and read back. CloudWatch takes nothing back."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,8 +21,9 @@ from opslib.core import (
     number,
     planner,
     poll,
+    window,
 )
-from opslib.metrics.limits import Series
+from opslib.metrics.widgets import Series
 
 _LARGEST = 2.0**360
 _LATE = timedelta(hours=24)  # older points can take two days until they are shown
@@ -80,8 +79,7 @@ def check_metric(
     A name that is not known yet makes a new metric.
     """
     of = series(ops, metric, dimensions, namespace)
-    within = Window(ops.now() - timedelta(hours=24), ops.now())
-    values = metrics.query(ops, [_query(of, "m", "Average")], within)
+    values = metrics.query(ops, [_query(of, "m", "Average")], window(ops, 1440))
     if len(values):
         last = number(values["value"].iloc[-1])
         seen = f"{count(len(values), 'minute')} with a value in 24 h, the last {last}"

@@ -1,7 +1,5 @@
 """CloudWatch dashboards, drawn from their own definition: their metrics, math and thresholds."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -28,8 +26,7 @@ from opslib.core import (
     number,
     window,
 )
-from opslib.metrics.limits import Limit, as_alarmed
-from opslib.metrics.widgets import Row, Widget, needed, widgets
+from opslib.metrics.widgets import Limit, Row, Widget, as_alarmed, needed, widgets
 
 WIDGETS = dtypes("""
     widget  str

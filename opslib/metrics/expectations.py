@@ -1,7 +1,5 @@
 """What was always there, and where things go: silence, and limits that come near."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -146,7 +144,7 @@ def _not_run(ops: Connection) -> Iterator[Finding]:
 
 def _counted(ops: Connection) -> Iterator[Counted]:
     """The functions' invocations, the key metrics; of a share what it is a share of."""
-    for of in ops.target.get("functions").values():
+    for of in ops.target.at("functions").values():
         yield Counted("AWS/Lambda", "Invocations", (("FunctionName", of["name"]),))
     for group in services.balanced(ops) if "services" in ops.target.facts else ():
         yield Counted("AWS/ApplicationELB", "RequestCount", tuple(group.items()))
@@ -164,12 +162,12 @@ def check_levels(ops: Connection) -> Findings:
 
     GetMetricData AWS/RDS and AWS/Lambda of an hour, of what is measured all the time.
     """
-    facts, known = ops.target.facts, beside(__file__, "metrics")
-    database, levels = facts.get("database", {}), known["levels"]
+    known = beside(__file__, "metrics")
+    database, levels = ops.target.at("database"), known["levels"]
     things = [("AWS/RDS", key, database[kind]) for kind, key in _OF.items() if kind in database]
     things += [
         ("AWS/Lambda", "FunctionName", function["name"])
-        for function in facts.get("functions", {}).values()
+        for function in ops.target.at("functions").values()
     ]
     listed = [
         Counted(space, metric, ((key, name),))
@@ -236,14 +234,13 @@ def _projected(asked: Question, each: Counted, values: Any, limit: Callable[[], 
 
 def _limited(ops: Connection) -> Iterator[tuple[Counted, Callable[[], float]]]:
     """What has a hard limit, and how that is read."""
-    facts = ops.target.facts
-    database = facts.get("database", {})
+    database = ops.target.at("database")
     for kind, key in _OF.items():
         if kind in database:
             name, most = ((key, database[kind]),), partial(databases.connection_limit, ops)
             yield Counted("AWS/RDS", "DatabaseConnections", name), most
             yield Counted("AWS/RDS", "FreeStorageSpace", name), lambda: 0.0
-    for queue in facts.get("queues", {}).values():
+    for queue in ops.target.at("queues").values():
         name, most = (("QueueName", queue["name"]),), partial(_kept_seconds, ops, queue["name"])
         yield Counted("AWS/SQS", "ApproximateAgeOfOldestMessage", name), most
     ends = beside(__file__, "metrics")["ends"]

@@ -1,7 +1,5 @@
 """The target's key metrics against their thresholds."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta

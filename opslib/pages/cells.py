@@ -1,7 +1,5 @@
 """The cells of a run as its page shows them: a finding stands once, what passed is folded."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Sequence

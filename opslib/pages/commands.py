@@ -1,7 +1,5 @@
 """What a reader of a page types next."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

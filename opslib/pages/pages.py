@@ -2,8 +2,6 @@
 nothing runs.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
@@ -106,7 +104,9 @@ def _operations(calls: list[Json]) -> list[tuple[str, int, float]]:
     made: dict[str, list[Json]] = {}
     for call in calls:
         made.setdefault(_called(call), []).append(call)
-    told = [(name, len(of), sum(map(_seconds, of))) for name, of in made.items()]
+    told = [
+        (name, len(of), sum(call.get("seconds") or 0 for call in of)) for name, of in made.items()
+    ]
     return sorted(told, key=lambda each: -each[1])
 
 
@@ -124,11 +124,6 @@ def _odd(calls: list[Json]) -> list[Json]:
 
 def _called(call: Json) -> str:
     return cut(f"{call.get('service')}.{call.get('operation')}", 80)
-
-
-def _seconds(call: Json) -> float:
-    seconds = call.get("seconds")
-    return float(seconds) if isinstance(seconds, (int, float)) else 0.0
 
 
 def _picture(data: Json) -> str:

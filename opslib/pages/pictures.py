@@ -1,7 +1,5 @@
 """A picture of several panels, cut into them: each with its own words, as wide as there is room."""
 
-from __future__ import annotations
-
 import base64
 import io
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """What strangers wrote, made safe to show: an allow-list for HTML, Markdown, terminal text."""
 
-from __future__ import annotations
-
 import html
 import re
 from functools import cache

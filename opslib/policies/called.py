@@ -1,7 +1,5 @@
 """What the records of a procedure say that it called, on a target and on its practice copy."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -131,7 +129,7 @@ def _asked(found: Called, call: Json, known: frozenset[str] | None) -> Iterator[
     service, operation, named = call["service"], call["operation"], call.get("named")
     region = call.get("region") or found.target.region
     if service == "opensearch" and " /" in operation:
-        search = found.target.get("search")
+        search = found.target.at("search")
         if "domain" not in search or "key" in search:  # its own address, its own login
             return
         service, operation = "es", f"ESHttp{operation.split()[0].capitalize()}"

@@ -1,7 +1,5 @@
 """The command `opslib policy`."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

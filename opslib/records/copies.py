@@ -6,8 +6,6 @@ papermill's own S3 client is used, so its credentials and endpoint are the same 
 notebooks.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

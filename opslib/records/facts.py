@@ -2,8 +2,6 @@
 them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import getpass
 import os
@@ -16,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from opslib.catalogue.parameters import defaults
 from opslib.core import LAB, Json, paths
@@ -186,7 +184,7 @@ class Request:
     options: Json = field(default_factory=dict)
 
     @classmethod
-    def of(cls, nb: Any, kernel: str, options: Json, **told: Any) -> Request:
+    def of(cls, nb: Any, kernel: str, options: Json, **told: Any) -> Self:
         """From what papermill gives an engine; `run` knows more."""
         given, name = parameters(nb), procedure(options.get("input_path"))
         limit = nb.metadata.get("opslib", {}).get("timeout_seconds", DEFAULT_SECONDS)

@@ -1,7 +1,5 @@
 """Files that are either whole or not there, and folders that are writable or said not to be."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib

@@ -3,8 +3,6 @@
 The chain holds entries, too: a page made again, a summary, a row sealed late, an index made again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable
@@ -25,9 +23,9 @@ class Taken(OpsError):
     """There is a row of that id."""
 
 
-def insert(row: Row, on: sa.Connection | None = None) -> None:
-    """A run starts; here and below `on` is a transaction that is under way. Raises Taken."""
-    with database.transaction(on) as connection:
+def insert(row: Row) -> None:
+    """A run starts. Raises Taken."""
+    with database.transaction() as connection:
         try:
             connection.execute(sa.insert(database.records).values(row))
         except IntegrityError as exc:
@@ -50,35 +48,31 @@ def has(number: int, digest: str) -> bool:
     return any([*map(database.found, asked)]) or not number
 
 
-def ids(on: sa.Connection | None = None) -> set[str]:
+def ids() -> set[str]:
     """Of every run that has a row."""
-    return {row["id"] for row in database.found(sa.select(database.records.c.id), on)}
+    return {row["id"] for row in database.found(sa.select(database.records.c.id))}
 
 
-def update(
-    id: str, /, only_if: Row | None = None, on: sa.Connection | None = None, **values: Any
-) -> bool:
+def update(id: str, /, only_if: Row | None = None, **values: Any) -> bool:
     """Change the row of a run that is under way; False when it is sealed, not there, or not as
     `only_if` says.
     """
-    return _changed(sa.update(database.records).values(values), {"id": id, **(only_if or {})}, on)
+    return _changed(sa.update(database.records).values(values), {"id": id, **(only_if or {})})
 
 
-def _changed(change: Any, of: Row, on: sa.Connection | None = None) -> bool:
+def _changed(change: Any, of: Row) -> bool:
     """Whether there is such a row that is not sealed."""
     same = [database.records.c[name] == value for name, value in {"seq": None, **of}.items()]
-    with database.transaction(on) as connection:
+    with database.transaction() as connection:
         return connection.execute(change.where(*same)).rowcount == 1
 
 
-def seal(
-    row: Row, page: Callable[[int], str] | None = None, on: sa.Connection | None = None
-) -> bool:
+def seal(row: Row, page: Callable[[int], str] | None = None) -> bool:
     """Close a run's row and chain it to the one before; False when it is sealed already.
 
     `page` makes the record's page for its number in the chain, and gives that page's sha256.
     """
-    with database.transaction(on, may_be_lost=True) as connection:
+    with database.transaction(may_be_lost=True) as connection:
         last = _locked_head(connection)
         known = sa.select(database.records.c.seq).filter_by(id=row["id"])
         if connection.execute(known).scalar() is not None:
@@ -86,25 +80,18 @@ def seal(
         row = row | {"seq": last["seq"] + 1, "previous": last["hash"]}
         row[database.PAGE] = page(row["seq"]) if page else row.get(database.PAGE)
         row["hash"] = row_hash(row)
-        if not update(row["id"], on=connection, **row):
-            insert(row, connection)  # its row was removed while it ran
+        if not update(row["id"], **row):
+            insert(row)  # its row was removed while it ran
         _move_head(connection, row)
         return True
 
 
-def enter(
-    kind: str,
-    id: str = "",
-    sha256: str = "",
-    said: str = "",
-    on: sa.Connection | None = None,
-    **was: str,
-) -> None:
+def enter(kind: str, id: str = "", sha256: str = "", said: str = "", **was: str) -> None:
     """Chain an entry: `page` or `summary` with its sha256, `late`, `again`, `rebuilt`.
 
     `was`: when and by whom, of one of before.
     """
-    with database.transaction(on) as connection:
+    with database.transaction() as connection:
         last = _locked_head(connection)
         entry = {"seq": last["seq"] + 1, "kind": kind, "id": id, "sha256": sha256, "said": said}
         entry |= {"at": moment(), "who": who(), **was, "previous": last["hash"]}
@@ -113,13 +100,13 @@ def enter(
         _move_head(connection, entry)
 
 
-def _head(on: sa.Connection | None = None) -> Row | None:
-    return database.first(sa.select(database.head).with_for_update(), on)
+def _head() -> Row | None:
+    return database.first(sa.select(database.head).with_for_update())
 
 
 def _locked_head(connection: sa.Connection) -> Row:
     """The end of the chain. Raises OpsError when the head is not there."""
-    last, end = _head(connection), database.end(connection)
+    last, end = _head(), database.end(connection)
     if last is None or last["seq"] < end[0]:
         raise OpsError(
             f"The head of the chain in {database.shown()} was moved: nothing can be sealed after "
@@ -132,13 +119,14 @@ def _move_head(connection: sa.Connection, to: Row) -> None:
     connection.execute(sa.update(database.head).values(seq=to["seq"], hash=to["hash"]))
 
 
-def put_head_back(connection: sa.Connection) -> str:
+def put_head_back() -> str:
     """Make the last that is chained the head again; what was the head, empty when that was it."""
-    last, (seq, digest) = _head(connection), database.end(connection)
-    if last and (last["seq"], last["hash"]) == (seq, digest):
-        return ""
-    connection.execute(sa.delete(database.head))
-    connection.execute(sa.insert(database.head).values(only=1, seq=seq, hash=digest))
+    with database.transaction() as connection:
+        last, (seq, digest) = _head(), database.end(connection)
+        if last and (last["seq"], last["hash"]) == (seq, digest):
+            return ""
+        connection.execute(sa.delete(database.head))
+        connection.execute(sa.insert(database.head).values(only=1, seq=seq, hash=digest))
     return f"{last['seq']}:{last['hash']}" if last else "nothing"
 
 
@@ -174,10 +162,10 @@ def is_sealed(id: str) -> bool:
     return any(row["seq"] is not None for row in rows(id=id))
 
 
-def entries(on: sa.Connection | None = None, **where: Any) -> list[Row]:
+def entries(**where: Any) -> list[Row]:
     """What else is in the chain, oldest first; `kind="note"` and the like narrow it."""
     asked = sa.select(database.entries).filter_by(**where).order_by(database.entries.c.seq)
-    return database.found(asked, on)
+    return database.found(asked)
 
 
 def pages_in(found: list[Row]) -> dict[str, str]:
@@ -193,9 +181,9 @@ def page_of(row: Row) -> str | None:
     return pages_in(entries()).get(name, row[database.PAGE])
 
 
-def last_seal(on: sa.Connection | None = None) -> tuple[int, str]:
+def last_seal() -> tuple[int, str]:
     """The head of the chain: number and hash of the last that was sealed."""
-    last = _head(on)
+    last = _head()
     return (last["seq"], last["hash"]) if last else (0, "")
 
 
@@ -203,7 +191,7 @@ def snapshot() -> tuple[list[Row], list[Row], tuple[int, str]]:
     """Rows, entries and head as they were at one moment: runs may end meanwhile."""
     if database.nothing_yet():
         return [], [], (0, "")
-    with database.transaction() as connection:
-        end = last_seal(connection)
+    with database.transaction():
+        end = last_seal()
         asked = sa.select(database.records).order_by(database.records.c.started)
-        return database.found(asked, connection), entries(connection), end
+        return database.found(asked), entries(), end

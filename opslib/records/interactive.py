@@ -3,8 +3,6 @@
 So it is in JupyterLab and in plain papermill.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Runs whose process is gone: closed as interrupted, with all that they had."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os
@@ -11,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from opslib.core import OpsError, paths, removal
-from opslib.records import copies, outcomes, records
+from opslib.records import copies, index, outcomes, records, sealing
 from opslib.records.facts import host, is_gone, lease, moment
 from opslib.records.outcomes import Ending, journal
 from opslib.records.records import Row
+from opslib.records.sittings import cells
 
 BEAT_SECONDS = 30.0
 _LEASE_SECONDS = 4 * BEAT_SECONDS  # without a sign of life, on a machine that we cannot look at
@@ -22,8 +21,6 @@ _LEASE_SECONDS = 4 * BEAT_SECONDS  # without a sign of life, on a machine that w
 
 def close_abandoned() -> None:
     """Seal each run that is still marked as running and whose process is not there any more."""
-    from opslib.records import index
-
     for row in index.rows(outcome=records.RUNNING):
         seen = {"heartbeat": row["heartbeat"]}  # another process may be faster
         if not _alive(row) and index.update(row["id"], only_if=seen, **lease()):
@@ -40,9 +37,6 @@ def _alive(row: Row) -> bool:
 
 
 def _close(row: Row) -> None:
-    from opslib.records import index, sealing
-    from opslib.records.sittings import cells
-
     path = paths.records() / row["path"]
     try:
         copies.fetch_missing(path)  # another machine's; what its run told since is not here
@@ -84,8 +78,6 @@ def _close(row: Row) -> None:
 
 
 def _page_is_sealed(path: Path) -> bool:
-    from opslib.records import sealing
-
     with contextlib.suppress(OSError):
         return sealing.claim(path.with_suffix(".html").read_bytes()) is not None
     return False

@@ -1,15 +1,12 @@
 """The true outcome of a run: how it ended, and what its journal says that it found and did."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from opslib.core import SEVERITY, UNSURE, Json, redaction
+from opslib.core import UNSURE, Findings, Json, decoded, redaction
 from opslib.core.checks.evidence import Line, evidence
 from opslib.core.findings import known
 from opslib.records import records
@@ -77,10 +74,7 @@ def _last(told: Sequence[Event], kind: str) -> Event:
 
 def parsed(lines: Iterable[bytes]) -> list[Event]:
     """The events in lines of JSON; one that is torn is left out."""
-    found = []
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
+    found = (decoded(line.decode(errors="replace")) for line in lines)
     return [event for event in found if isinstance(event, dict)]
 
 
@@ -97,13 +91,12 @@ def write_down(file: Path, *events: Event) -> None:
 
     A full disk shows when the record itself is saved.
     """
-    lines = (json.dumps(redaction.mask_tree(event)) + "\n" for event in events)
+    lines = (f"\n{json.dumps(redaction.mask_tree(event))}\n" for event in events)
     with contextlib.suppress(OSError), file.open("a", encoding="utf-8") as journal:
         journal.writelines(lines)
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(NamedTuple):
     """How the notebook ended: done, failed, refused, timed out, kernel died or interrupted; and
     why.
     """
@@ -120,10 +113,8 @@ def conclude(ending: Ending, told: Sequence[Event]) -> Json:
     """
     said = add_up(told)
     steps: list[Event] = said["steps"]  # once one is begun things may have changed, whatever came
-    counted = [f for f in said["findings"] if f.get("verifies") or not steps]
-    statuses = [f.get("status", "unknown") for f in counted]
-    status = max(statuses, key=lambda s: SEVERITY.get(s, SEVERITY["unknown"]), default="ok")
-    bad = [f for f in counted if f.get("status") != "ok"]
+    counted = Findings(known(f) for f in said["findings"] if f.get("verifies") or not steps)
+    status, bad = counted.worst, [f for f in counted if f.status != "ok"]
     changed = [step.get("title") for step in steps if step.get("state") == "applied"]
     planned = (said["plan"] or {}).get("steps")
     if ending.how == DONE and (refused := _last(told, "refused")):
@@ -139,10 +130,10 @@ def conclude(ending: Ending, told: Sequence[Event]) -> Json:
         "status": status,
         "exit_status": exit_status(outcome, status),
         "verdict": str(verdict),
-        "evidence": [*_severity(told), *evidence(known(f) for f in counted)],
+        "evidence": [*_severity(told), *evidence(counted)],
         "changed": changed,
         "lines": _lines(told),
-        "next": list(dict.fromkeys(f["next"] for f in bad if f.get("next"))),
+        "next": list(dict.fromkeys(f.next for f in bad if f.next)),
     }
 
 

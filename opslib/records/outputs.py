@@ -1,7 +1,5 @@
 """What cells print and show, up to a size; the rest is beside the record, and a line says where."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

@@ -1,13 +1,11 @@
 """Records found again: listed, by id, and what their files say."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
-from opslib.core import Json, Refused, UsageError, unknown_name
+from opslib.core import Json, OpsError, Refused, UsageError, unknown_name
 from opslib.records.records import OUTCOMES, RUNNING, Record
 
 
@@ -25,9 +23,9 @@ def list_records(
     if outcome is not None and outcome not in (*OUTCOMES, RUNNING):
         raise unknown_name("outcome", outcome, (*OUTCOMES, RUNNING))
     interruptions.close_abandoned()
-    start = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if since else ""
-    found = map(Record.of, reversed(index.rows(start, most=most, target=target, outcome=outcome)))
-    return [record for record in found if since is None or record.started >= since]
+    start = since.astimezone(UTC).isoformat(timespec="milliseconds") if since else ""
+    found = index.rows(start, most=most, target=target, outcome=outcome)
+    return [Record.of(row) for row in reversed(found)]
 
 
 def unlisted() -> list[str]:
@@ -49,7 +47,7 @@ def find(id: str) -> Record:
     from opslib.records import index, interruptions
 
     interruptions.close_abandoned()
-    hits = [row for row in index.rows(begins=id) if row["id"].startswith(id)] if id else []
+    hits = index.rows(begins=id) if id else []
     if len(hits) > 1:
         raise UsageError(
             f"Record {id!r} is one of {len(hits)}: {', '.join(row['id'] for row in hits[:5])} …"
@@ -85,6 +83,14 @@ def details(record: Record) -> Json:
     if added := late_notes.of(record.id):
         said["notes"] = [*(said.get("notes") or ()), *added]
     return said
+
+
+def said(record: Record) -> Json:
+    """`details`; nothing of a file that cannot be read: its row still stands."""
+    try:
+        return details(record)
+    except OpsError:
+        return {}
 
 
 def sealed(record: Record) -> Json:

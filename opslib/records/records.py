@@ -1,7 +1,5 @@
 """A record: what a run left behind, a file and a row of the index, from the facts of the run."""
 
-from __future__ import annotations
-
 import json
 import re
 import secrets
@@ -9,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from opslib.core import Json, OpsError, paths, redaction
 from opslib.core.times import as_iso
@@ -50,7 +48,7 @@ class Record:
     path: Path
 
     @classmethod
-    def of(cls, row: Row) -> Record:
+    def of(cls, row: Row) -> Self:
         """From its row."""
         return cls(
             **{name: row[name] for name in COLUMNS}

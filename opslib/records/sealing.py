@@ -3,8 +3,6 @@
 It is masked and whole each time.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -120,14 +118,10 @@ class Draft:
                 self._put(bare, durable=True)
             except OSError:
                 self.unkept = True
-                self._note_end()
+                # Where a whole file has no room a line may have, for who closes this run later.
+                said = {name: self.facts[name] for name in ("outcome", "verdict", "ended")}
+                outcomes.write_down(self.journal, {"event": "ended", **said})
         return trouble
-
-    def _note_end(self) -> None:
-        """Where a whole file has no room a line may have, for who closes this run later."""
-        said = {name: self.facts[name] for name in ("outcome", "verdict", "ended")}
-        with contextlib.suppress(OSError), self.journal.open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps(redaction.mask_tree({"event": "ended", **said})) + "\n")
 
     def ended(self) -> str:
         """Now, as kept: when its run ended."""

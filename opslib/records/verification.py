@@ -1,11 +1,9 @@
 """The proof that records are what they were when they were sealed."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from opslib.core import OpsError, UsageError
 from opslib.records import copies
@@ -15,8 +13,7 @@ from opslib.records.records import Row
 _HEAD = re.compile(r"(\d+):([0-9a-f]{64}|)")
 
 
-@dataclass(frozen=True)
-class Examined:
+class Examined(NamedTuple):
     """What `verify` found; `notes` say what its proof does not cover. `head`: `number:hash`."""
 
     head: str

@@ -1,7 +1,5 @@
 """After an incident: what happened outside of our records, read from the account and kept."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
@@ -88,12 +86,6 @@ def _none(ops: Connection) -> Findings:
     return Findings(note=f"No incident of {ops.target.name} is known: there is nothing to read.")
 
 
-def within(incident: Incident) -> Window:
-    """From its beginning to its end, or to now."""
-    end = max(incident.over, incident.began + timedelta(minutes=1))
-    return Window(incident.began, end)
-
-
 @check("How was it responded to?")
 def check_response(ops: Connection, incident: Incident | None) -> Findings:
     """The times to detect, acknowledge and mitigate; *unknown* where nobody marked them."""
@@ -115,7 +107,7 @@ def check_happened(ops: Connection, incident: Incident | None) -> Findings:
     """
     if incident is None:
         return _none(ops)
-    span = within(incident)
+    span = incident.span
     recent = changes.check_recent(ops, since=span.start.isoformat(), until=span.end.isoformat())
     rang, published = _check_history(ops, span), _check_published(ops, span)
     rows = [
@@ -136,7 +128,7 @@ def _rows(found: Findings) -> list[Json]:
 @check("Which versions were published?")
 def _check_published(ops: Connection, span: Window) -> Findings:
     """Also those that are not live any more: what led to it was mostly taken back since."""
-    facts = ops.target.get("functions")
+    facts = ops.target.at("functions")
     named = [name for name, about in facts.items() if "alias" in about]
     found = ops.each(partial(functions.list_versions, ops), named, "versions of {}")
     rows = [
@@ -156,7 +148,7 @@ def _check_published(ops: Connection, span: Window) -> Findings:
 
 @check("Which alarms rang, and for how long?")
 def _check_history(ops: Connection, span: Window) -> Findings:
-    if not ops.target.get("alarms").get("patterns"):
+    if not ops.target.at("alarms", "patterns"):
         return Findings(note="No alarms are described.")
     states = alarms.list_states(ops, Window(span.start - _BEFORE, span.end))
     names = sorted({name for _, name, said in states if said.endswith("to ALARM")})
@@ -200,9 +192,9 @@ def check_impact(ops: Connection, incident: Incident | None) -> Findings:
     threshold, and the amounts that a share is of (GetMetricData). *unknown* without data. Panels of
     each, from an hour before it began to half an hour after it. Evidence: IMPACT.
     """
-    if incident is None or not ops.target.facts.get("metrics"):
+    if incident is None or not ops.target.at("metrics"):
         return _none(ops) if incident is None else Findings(note="No key metrics are described.")
-    span = within(incident)
+    span = incident.span
     around = Window(span.start - _BEFORE, min(ops.now(), span.end + _AFTER))
     asked = metrics.described(ops)
     period = max(1, -(-around.minutes // (5 * _POINTS))) * metrics.PERIOD

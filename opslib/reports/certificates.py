@@ -1,7 +1,5 @@
 """TLS certificates: which covers each of the target's domains, and for how long still."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from operator import itemgetter
 

@@ -1,7 +1,5 @@
 """What was deployed and changed: new versions with what came of them, and our own runs."""
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import chain
 

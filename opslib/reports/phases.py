@@ -1,7 +1,5 @@
 """Planned maintenance, led: what is looked at before it, during and after, against before."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -15,6 +13,7 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
+    Json,
     OpsError,
     Question,
     Unasked,
@@ -26,9 +25,8 @@ from opslib.core import (
     functions,
     services,
 )
-from opslib.core.findings import known
 from opslib.records import Record
-from opslib.reports.reports import independent
+from opslib.reports.reports import at_once
 from opslib.reports.sections import checks
 
 PROCEDURE, BEFORE, DURING, AFTER = "changes/maintenance", "before", "during", "after"
@@ -73,14 +71,10 @@ def _asked_in(phase: str, *phases: str) -> None:
         raise Unasked(f"Looked at with phase={' or '.join(map(repr, phases))}.")
 
 
-def prepared(ops: Connection) -> tuple[Record, list[Finding]] | None:
+def prepared(ops: Connection) -> tuple[Record, list[Json]] | None:
     """The newest whole run of phase before, with what it found; None: none in a week."""
-    for record in records.list_records(target=ops.target.name, since=ops.now() - _LONG_AGO):
-        of_it = record.procedure == PROCEDURE and record.parameters.get("phase") == BEFORE
-        if of_it and record.outcome in records.LOOKED:
-            with suppress(UsageError, KeyError):  # altered or removed: `opslib records verify`
-                return record, [*map(known, records.details(record)["findings"])]
-    return None
+    last = records.last_report(ops.target.name, ops.now(), PROCEDURE, phase=BEFORE)
+    return last if last and last[0].started > ops.now() - _LONG_AGO else None
 
 
 @check("Which versions run?")
@@ -93,7 +87,7 @@ def check_versions(ops: Connection, phase: str) -> Findings:
     reads = _versions(ops)
     now = ops.each(lambda what: str(reads[what]()), reads, "version of {}")
     last = None if phase == BEFORE else prepared(ops)
-    was = {f.check: f.seen.partition("; was ")[0] for f in last[1]} if last else {}
+    was = {f["check"]: f["seen"].partition("; was ")[0] for f in last[1]} if last else {}
     since = records.list_records(target=ops.target.name, since=last[0].started) if last else ()
     ours = any(each.outcome == "changed" for each in since)
     rows = [(what, was.get(f"version of {what}", ""), version) for what, version in now.items()]
@@ -103,16 +97,16 @@ def check_versions(ops: Connection, phase: str) -> Findings:
 
 def _versions(ops: Connection) -> dict[str, Any]:
     """What reads the version of each thing that the target's file names."""
-    facts = ops.target.facts
+    at = ops.target.at
     found: dict[str, Any] = {
-        f"service {key}": partial(_revision, ops, key) for key in facts.get("services", {})
+        f"service {key}": partial(_revision, ops, key) for key in at("services")
     }
-    for key in facts.get("functions", {}):
+    for key in at("functions"):
         found[f"function {key}"] = partial(_function, ops, key)
     for kind, operation, key in _ENGINES:
-        if name := facts.get("database", {}).get(kind):
+        if name := at("database", kind):
             found["database"] = partial(_engine, ops, operation, key, name)
-    if "migrations" in facts.get("database", {}):
+    if at("database", "migrations"):
         found["schema"] = lambda: databases.judge_schema(ops).seen
     return found
 
@@ -177,10 +171,10 @@ def check_well(ops: Connection, phase: str, minutes: float = 60) -> Findings:
     wanted = [area for area in _AREAS if not closed or area != "health"]
     asked = [each for each in checks(ops, minutes / 60) if each[0] in wanted]
     with ops.reading_once():
-        parts = ops.gather(*(partial(independent, ops, *each) for each in asked))
+        parts = at_once(ops, asked)
     del ops.findings[held:]
     last = None if phase == BEFORE else prepared(ops)
-    was = {f.check: f.status for f in last[1]} if last else {}
+    was = {f["check"]: f["status"] for f in last[1]} if last else {}
     areas: dict[str, list[Finding]] = {}
     for (area, _), part in zip(asked, parts, strict=True):
         areas.setdefault(area, []).extend(part)

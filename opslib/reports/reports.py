@@ -1,13 +1,12 @@
 """The daily report: independent checks run at once, what changed since the last report first."""
 
-from __future__ import annotations
-
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
 
+from opslib import records
 from opslib.core import (
     SEVERITY,
     Connection,
@@ -19,13 +18,22 @@ from opslib.core import (
     Refused,
     UsageError,
     count,
+    cut,
+    dtypes,
     frame,
 )
 from opslib.core.checks.checks import keep
 from opslib.core.checks.plots import MARKS
 from opslib.core.waiting import under_way
-from opslib.reports.comparisons import since_last
 from opslib.reports.sections import Check, checks
+
+CHANGED = dtypes("""
+    change str
+    check  str
+    was    str
+    now    str
+""")
+_BRIEF = 100  # characters of a finding, which stands whole among the findings
 
 
 @dataclass
@@ -57,18 +65,12 @@ class Daily:
     def marks(self) -> Frame:
         """What plots mark: what was deployed and changed, and since when alarms ring. MARKS."""
         rows: list[Json] = []
-        for part in self.parts.get("changes", ()):
-            if part.evidence is not None and "what" in part.evidence:
-                for row in part.evidence.itertuples():
-                    kind = "deployment" if row.source == "versions" else "change"
-                    rows.append({"time": row.time, "what": row.what, "kind": kind})
-        for part in self.parts.get("alarms", ()):
-            if part.evidence is not None and {"alarm", "state", "since"} <= {*part.evidence}:
-                ringing = part.evidence[part.evidence["state"] == "ALARM"]
-                rows += [
-                    {"time": row.since, "what": row.alarm, "kind": "alarm"}
-                    for row in ringing.itertuples()
-                ]
+        for part in chain(self.parts.get("before", ()), self.parts.get("alarms", ())):
+            for row in () if part.evidence is None else part.evidence.to_dict("records"):
+                if "kind" in row:
+                    rows.append(row)
+                elif row.get("state") == "ALARM" and "since" in row:
+                    rows.append({"time": row["since"], "what": row["alarm"], "kind": "alarm"})
         return frame(rows, MARKS)
 
     @property
@@ -100,17 +102,12 @@ def daily(ops: Connection, hours: float = 24) -> Daily:
     A call that is denied, or an address that does not answer, gives one unknown finding; the rest
     goes on.
     """
-    asked, before = checks(ops, hours), len(ops.findings)
+    asked = checks(ops, hours)
     asked.sort(key=_turn)
     with ops.reading_once(), under_way() as tell:
         tell(count(len(asked), "check"))
-        results = [
-            found
-            for _, turn in groupby(asked, _turn)
-            for found in ops.gather(*(partial(independent, ops, *each) for each in turn))
-        ]
+        results = [found for _, turn in groupby(asked, _turn) for found in at_once(ops, [*turn])]
     found = list(chain.from_iterable(results))
-    ops.findings[before:] = found  # in the report's order, not in that of the answers
     parts: dict[str, list[Findings]] = {}
     for (name, _), result in zip(asked, results, strict=True):
         parts.setdefault(name, []).append(result)
@@ -122,10 +119,37 @@ def _turn(asked: tuple[str, Check]) -> int:
     return {"health": 0, "before": 2}.get(asked[0], 1)
 
 
-def independent(ops: Connection, name: str, look: Check) -> Findings:
+def at_once(ops: Connection, asked: Sequence[tuple[str, Check]]) -> list[Findings]:
+    """Their answers, kept in this order, not in that in which they came."""
+    before = len(ops.findings)
+    results = ops.gather(*(partial(_independent, ops, *each) for each in asked))
+    ops.findings[before:] = chain.from_iterable(results)
+    return results
+
+
+def _independent(ops: Connection, name: str, look: Check) -> Findings:
     """A check whose own bad input does not end the report."""
     try:
         return look(ops)
     except (UsageError, Refused) as exc:
         asked = Question(name, source=type(exc).__name__)
         return keep(ops, Findings(asked.unknown(str(exc))))
+
+
+def since_last(ops: Connection, found: Sequence[Finding]) -> Findings:
+    """What is different from the last report of this target that was kept. Evidence: CHANGED."""
+    last = records.last_report(ops.target.name, ops.now())
+    if last is None:
+        return Findings(
+            note=f"This is the first report of {ops.target.name} that can be compared: "
+            "no earlier one is kept."
+        )
+    record, earlier = last
+    rows = records.compare_findings(earlier, found)
+    different = sum(row["change"] != "ended" for row in rows)
+    same = sum(f.status != "ok" for f in found) - different
+    said = count(len(rows), "difference") if rows else "nothing is different"
+    said += f"; {count(same, 'trouble')} as before." if same > 0 else "."
+    note = f"Since {record.started:%Y-%m-%d %H:%M} UTC (record {record.id}): {said}"
+    brief = [row | {name: cut(row[name], _BRIEF) for name in ("was", "now")} for row in rows]
+    return Findings(evidence=frame(brief, CHANGED) if rows else None, note=note)

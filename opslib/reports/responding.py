@@ -1,16 +1,12 @@
 """During an incident: what is due by when, what could end it, and whether it stays well."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 from opslib.catalogue import runbooks
 from opslib.core import (
     Connection,
     Findings,
-    Json,
     Question,
     UsageError,
     check,
@@ -111,7 +107,7 @@ def _back(ops: Connection, recent: Findings) -> Iterator[tuple[str, str, str]]:
     live = table[table["kind"] == "deployment"].sort_values("time", ascending=False)
     for row in live.drop_duplicates("resource").head(_DEPLOYMENTS).itertuples():
         for part, one in (("services", "service"), ("functions", "function")):
-            for key, about in ops.target.get(part).items():
+            for key, about in ops.target.at(part).items():
                 if about["name"] == row.resource:
                     why = f"{clock(row.time, ops.now())} UTC: {row.what} {row.resource}"
                     yield why, *_line(ops, f"{part}/rollback", f"-p {one}={key}")
@@ -154,6 +150,5 @@ def check_watch(ops: Connection, incident: Incident | None) -> Findings:
 
 
 def _watched(ops: Connection, incident: Incident) -> int:
-    described: Any = ops.target.get("severities")
-    level: Json = described.get("levels", {}).get(incident.severity, {})
+    level = ops.target.at("severities", "levels", incident.severity)
     return int(level.get("watch_minutes", _WATCH))

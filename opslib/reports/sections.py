@@ -1,7 +1,5 @@
 """Which checks a report makes of a target: those of the procedures, for what its file describes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from functools import partial

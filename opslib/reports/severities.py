@@ -1,7 +1,5 @@
 """Severity and escalation as the target's file has them, from when a trouble began."""
 
-from __future__ import annotations
-
 from opslib.core import (
     Connection,
     Findings,

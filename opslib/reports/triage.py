@@ -1,14 +1,11 @@
 """Triage: which procedures for a symptom, in their order; and a first look, when none is known."""
 
-from __future__ import annotations
-
-from functools import partial
 from itertools import chain
 
 from opslib.catalogue import symptoms
 from opslib.core import Connection, Finding, Findings, Question, beside, check, dtypes, frame
 from opslib.reports import sections
-from opslib.reports.reports import independent
+from opslib.reports.reports import at_once
 from opslib.runs import choices
 
 STARTS = dtypes("""
@@ -59,10 +56,7 @@ def first_look(ops: Connection) -> Findings:
         for row in beside(__file__, "triage")
         for look in sections.looks(row, facts)
     ]
-    before = len(ops.findings)
-    results = ops.gather(*(partial(independent, ops, part, look) for part, look in looks))
-    found = Findings(chain.from_iterable(results))
-    ops.findings[before:] = found
+    found = Findings(chain.from_iterable(at_once(ops, looks)))
     looked = ", ".join(dict(looks)) or "nothing, none is described"
     found.note = f"Looked at: {looked}. {_points_to(found.troubles)}"
     parts = {place for name, place in choices.needs().items() if "/" not in name}

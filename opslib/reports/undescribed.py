@@ -1,7 +1,5 @@
 """What is named like the system's own, and is not in its target's file: nobody looks at it."""
 
-from __future__ import annotations
-
 import re
 
 from opslib.core import Connection, Finding, Findings, Question, check, count, targets

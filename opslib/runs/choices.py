@@ -1,7 +1,5 @@
 """What a procedure needs of the target's file, before anything starts: sections, names in them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

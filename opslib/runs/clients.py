@@ -1,7 +1,5 @@
 """papermill's notebook client and manager, with outputs that are capped and saves that are few."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

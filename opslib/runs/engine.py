@@ -5,8 +5,6 @@ the
 class has papermill's interface of an engine without inheriting from it.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 

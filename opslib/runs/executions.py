@@ -16,7 +16,7 @@ from opslib.core import OpsError, cut, journal
 from opslib.core.checks import notes
 from opslib.core.waiting import handling
 from opslib.pages import pages
-from opslib.records import facts, outcomes, records, sealing
+from opslib.records import facts, index, outcomes, records, sealing
 from opslib.records.facts import Request
 from opslib.records.interruptions import BEAT_SECONDS
 from opslib.records.outcomes import Ending
@@ -151,8 +151,6 @@ class Execution:
         self._pool.submit(self._beat)
 
     def _enter(self) -> None:
-        from opslib.records import index
-
         self.draft.facts |= facts.of_the_code()
         row = records.row(self.draft.facts) | facts.lease()
         if not self.request.entered:
@@ -162,8 +160,6 @@ class Execution:
 
     def _beat(self) -> None:
         """A sign of life in the index now and then, for those who cannot look at this machine."""
-        from opslib.records import index
-
         pages.prepare()  # what the end needs is imported while cells run
         while not self._over.wait(BEAT_SECONDS):
             with contextlib.suppress(OpsError):

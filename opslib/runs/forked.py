@@ -1,7 +1,5 @@
 """What happens in a forked process until it is a kernel like any other."""
 
-from __future__ import annotations
-
 import locale
 import os
 import signal

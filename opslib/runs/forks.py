@@ -4,8 +4,6 @@ The process is multiprocessing's fork server. It is started by this one, ends wi
 thread.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import signal

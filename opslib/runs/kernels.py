@@ -2,8 +2,6 @@
 once.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -3,8 +3,6 @@
 It is run as a file, so that nothing of opslib is imported before a notebook asks for it.
 """
 
-from __future__ import annotations
-
 import gc
 import sys
 from typing import Any

@@ -2,8 +2,6 @@
 come.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import select

@@ -1,7 +1,5 @@
 """How jupyter_client comes by a kernel that is forked."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner

@@ -1,7 +1,5 @@
 """A run is a function of procedure, target and parameters, and returns its record."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -94,7 +92,7 @@ def run_many(
         Item(id, name, procedure, target, values, note, timeout_seconds)
         for id, ((name, target), (procedure, values)) in zip(ids, prepared.items(), strict=True)
     ]
-    return chosen.run(items, progress)
+    return chosen(items, progress)
 
 
 def _shared(wanted: Collection[tuple[str, str]], given: Mapping[str, Any]) -> dict[str, Json]:

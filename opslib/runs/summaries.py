@@ -3,15 +3,13 @@
 Of reports, since when.
 """
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from opslib.core import SEVERITY, Findings, UsageError, console
+from opslib.core import SEVERITY, Findings, console
 from opslib.core.checks.evidence import evidence
 from opslib.core.findings import known
 from opslib.records import reading
@@ -85,10 +83,7 @@ def _rank(line: Line) -> tuple[int, int, str]:
 
 
 def _line(title: str, record: Record) -> Line:
-    try:
-        said = reading.details(record).get("findings", ())
-    except UsageError:  # its file is gone; the index still knows how it ended
-        said = ()
+    said = reading.said(record).get("findings", ())
     found = Findings(map(known, [each for each in said if each.get("verifies")] or said))
     line = Line(title, record, found, None)
     # What a report that broke off did not come to has not ended.

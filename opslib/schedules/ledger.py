@@ -88,7 +88,7 @@ class Turn:
         if file := database.file():
             file.parent.mkdir(parents=True, exist_ok=True)
         with database.transaction() as connection:
-            held = database.first(sa.select(turn).with_for_update(), connection)
+            held = database.first(sa.select(turn).with_for_update())
             if held is None:
                 connection.execute(sa.insert(turn).values(only=1, **mine))
                 return

@@ -4,8 +4,6 @@ In `notebooks/` a procedure's defaults are everybody's, the scheduler's too. So 
 and saved only in a JupyterLab for whoever writes procedures: ./run lab --edit.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

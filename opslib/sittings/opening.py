@@ -1,7 +1,5 @@
 """A procedure opened to be worked in: a copy with its parameters, checked as for a run."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from opslib.cli import commands
 from opslib.cli.incidents import texts
-from opslib.core import OpsError, Refused, UsageError
+from opslib.core import Finding, OpsError, Refused, UsageError
 from opslib.incidents import events, incidents, levels, looks, standing, timelines
 from opslib.incidents.incidents import Incident
 from opslib.records import verification
@@ -283,14 +283,14 @@ def test_a_change_stands_until_it_is_undone(project: Project) -> None:
 
 
 def test_what_is_unknown_or_not_looked_at_any_more_is_not_mended() -> None:
-    def found(**statuses: str) -> list[dict[str, str]]:
-        return [{"check": name, "status": status} for name, status in statuses.items()]
+    def found(**statuses: str) -> list[Finding]:
+        return [Finding(status, name, "") for name, status in statuses.items()]
 
     before = found(a="critical", b="warn", c="critical", d="ok")
     compared = standing.compare(before, found(a="ok", b="unknown", d="unknown"))
     assert compared.mended == ["a"]
-    assert [f["check"] for f in compared.still] == ["b"]
-    assert [f["check"] for f in compared.new] == ["d"]
+    assert [f.check for f in compared.still] == ["b"]
+    assert [f.check for f in compared.new] == ["d"]
     assert compared.unseen == ["c"]
     assert not compared.well
 

@@ -15,6 +15,7 @@ import nbformat
 import pytest
 
 from opslib.core import OpsError
+from opslib.core.findings import known
 from opslib.incidents import incidents, timelines
 from opslib.incidents.papers import documents, exports, pictures
 from opslib.incidents.papers.people import Hidden
@@ -152,7 +153,7 @@ def test_impact_tells_what_was_beyond_its_threshold_and_jobs_by_their_number(
 ) -> None:
     counted, rang = project.run("looked", "1"), project.run("looked", "1")
     found = {counted.id: [COUNTED], rang.id: [RINGS]}
-    of = lambda record: [f | {"status": "ok"} for f in found.get(record.id, IMPACT)]  # noqa: E731
+    of = lambda record: [known({"status": "ok", **f}) for f in found.get(record.id, IMPACT)]  # noqa: E731
     monkeypatch.setattr("opslib.incidents.papers.sections.standing.findings", of)
     made = PostMortem(started(), str)
     made.__dict__["records"] = [counted, rang]

@@ -13,8 +13,7 @@ import pytest
 from opslib.core.connections.connection import Connection
 from opslib.core.findings import Finding, Findings
 from opslib.metrics import dashboards
-from opslib.metrics.limits import Limit, Series, as_alarmed, limits
-from opslib.metrics.widgets import Widget, needed, read
+from opslib.metrics.widgets import Limit, Series, Widget, as_alarmed, limits, needed, read
 
 DASHBOARDS = Path(__file__).parent / "dashboards"
 TARGET = "lab/bluemoxon-staging"

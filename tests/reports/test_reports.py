@@ -7,10 +7,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from opslib import connect
-from opslib.core.findings import Finding
+from opslib.core.findings import Finding, Findings
 from opslib.records.texts import comparisons
 from opslib.reports import changed, reports
 from tests import notebooks
@@ -96,6 +97,21 @@ def test_a_section_that_is_not_described_says_so_and_a_mistake_in_another_ends_n
         == "Not described in parameters/targets/bluemoxon-staging.yaml, so not looked at."
     )
     assert {f.check for f in report.findings if f.status == "unknown"} == {"alarms"}
+
+
+def test_a_deployment_and_an_alarm_that_rings_are_marked_in_plots() -> None:
+    at = pd.Timestamp("2026-11-22T10:00Z")
+    live = {"time": at, "kind": "deployment", "what": "version 7", "resource": "api"}
+    alarms = [
+        {"alarm": name, "state": of, "since": at} for name, of in (("x", "ALARM"), ("y", "OK"))
+    ]
+    parts = {"before": [live], "alarms": alarms}
+    found = {of: [Findings(evidence=pd.DataFrame(rows)), Findings()] for of, rows in parts.items()}
+    marks = reports.Daily(found, Findings(), "").marks
+    assert list(zip(marks["kind"], marks["what"], strict=True)) == [
+        ("deployment", "version 7"),
+        ("alarm", "x"),
+    ]
 
 
 def test_what_changed_is_told_by_the_check() -> None:

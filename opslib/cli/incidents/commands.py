@@ -1,7 +1,5 @@
 """The commands `opslib incident …` and `opslib incidents`."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -120,11 +118,11 @@ def untie(record: str, id: str) -> None:
 
 @incident.command()
 @_OF
-@_json
-def status(id: str, as_json: bool) -> None:
+@given.shown("text")
+def status(id: str) -> Any:
     """The clock, what is not marked yet, what still stands."""
     found = known.find(id)
-    click.echo(console.as_json(texts.shown(found)) if as_json else texts.status(found))
+    return texts.shown(found), texts.status(found)
 
 
 @incident.command()
@@ -231,14 +229,11 @@ def export(id: str, output: Path | None, people: str) -> None:
 @click.option("--open", "only_open", is_flag=True, help="Those that are not ended.")
 @click.option("--like", default="", metavar="ID", help="Earlier ones with a cause of this one.")
 @given.KEPT_ON
-@_json
-def incidents(only_open: bool, like: str, target: list[str] | None, as_json: bool) -> None:
+@given.shown("text")
+def incidents(only_open: bool, like: str, target: list[str] | None) -> Any:
     """The incidents, newest first."""
     found = [i for i in known.every(only_open=only_open) if target is None or i.target in target]
     if like:
         alike = causes.alike(known.find(like))
         found = [each for each in found if each.id in alike]
-    if as_json:
-        click.echo(console.as_json([each.as_dict() for each in found]))
-    else:
-        click.echo(texts.listed(found))
+    return [each.as_dict() for each in found], texts.listed(found)

@@ -1,15 +1,13 @@
 """The lab's commands, where a drill may be practised as an incident: `opslib lab …`."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import Any
 
 import click
 
+from opslib import lab as the_lab
 from opslib.cli import given
-from opslib.core import OpsError, UsageError, console
-from opslib.incidents.incidents import Incident
+from opslib.core import OpsError, UsageError, console, unknown_name
 from opslib.lab import commands as plain
 
 lab = click.Group("lab", help=plain.lab.help, commands=dict(plain.lab.commands))
@@ -27,13 +25,11 @@ def break_(drill: str, target: str | None, practised: bool, severity: str, as_js
 
     With --incident its times count from now, and are compared with the last try when it is ended.
     """
-    from opslib import lab as practice
-
     if severity and not practised:
         raise UsageError("--severity is of an incident: give --incident, too. Nothing was broken.")
     about = _about(drill, target, severity) if practised else {}
     rang = _ringing(about["target"]) if about else set()
-    put = practice.break_drill(drill, about.get("target", target))
+    put = the_lab.break_drill(drill, about.get("target", target))
     if not about:
         text = f"{put['drill']} is on in {put['target']}. Take it out: opslib lab mend {drill}"
         click.echo(console.as_json(put) if as_json else text)
@@ -45,11 +41,9 @@ def break_(drill: str, target: str | None, practised: bool, severity: str, as_js
 
 def _about(drill: str, target: str | None, severity: str) -> dict[str, Any]:
     """What the incident is started with. Raises UsageError, Refused: nothing was broken."""
-    from opslib import lab as practice
-    from opslib.core import unknown_name
     from opslib.incidents import incidents, levels
 
-    listed = practice.drills()  # two systems may have one of the same name
+    listed = the_lab.drills()  # two systems may have one of the same name
     named = {on: each for each in listed if each["name"] == drill for on in each["targets"]}
     if not named:
         names = sorted({each["name"] for each in listed})
@@ -81,9 +75,7 @@ def _ringing(target: str) -> set[str]:
     return set(listed.loc[listed["state"] == "ALARM", "alarm"])
 
 
-def _started(
-    about: dict[str, Any], rang: set[str], put: dict[str, str], to_stderr: bool
-) -> Incident:
+def _started(about: dict[str, Any], rang: set[str], put: dict[str, str], to_stderr: bool) -> Any:
     from opslib.cli.incidents import commands, texts
     from opslib.incidents import incidents, practice
 
@@ -107,11 +99,9 @@ def _started(
 @click.pass_context
 def mend(context: click.Context, drill: str | None, target: str | None, as_json: bool) -> None:
     """Take the fault DRILL out, or every fault."""
-    from opslib import lab as practice
-
-    was_on = (practice.status() or {}).get("broken", ())
+    was_on = (the_lab.status() or {}).get("broken", ())
     context.invoke(plain.mend, drill=drill, target=target, as_json=as_json)
-    still = [(each["drill"], each["target"]) for each in practice.status().get("broken", ())]
+    still = [(each["drill"], each["target"]) for each in the_lab.status().get("broken", ())]
     for each in was_on:
         if (each["drill"], each["target"]) not in still:
             _told(each["target"], each["drill"], "opslib lab mend")

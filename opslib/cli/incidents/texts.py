@@ -1,7 +1,5 @@
 """What is said of incidents: status, an update to paste, what stands at the end, the timeline."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any

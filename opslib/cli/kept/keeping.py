@@ -1,11 +1,8 @@
 """Records searched, compared, kept for so long, and their chain anchored: `opslib records …`."""
 
-from __future__ import annotations
-
-import sys
 from collections import Counter
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import Any
 
 import click
 
@@ -56,8 +53,8 @@ def search(
 @click.command()
 @click.argument("before", shell_complete=completion.records)
 @click.argument("after", shell_complete=completion.records)
-@JSON
-def diff(before: str, after: str, as_json: bool) -> None:
+@given.shown()
+def diff(before: str, after: str) -> Any:
     """What is different in the record AFTER, against BEFORE; the beginnings of ids are enough.
 
     Findings, their numbers, parameters, plan, and the version and cells of the procedure.
@@ -67,13 +64,10 @@ def diff(before: str, after: str, as_json: bool) -> None:
 
     a, b = reading.find(before), reading.find(after)
     found = differences.compare(a, b)
-    if as_json:
-        click.echo(console.as_json([each._asdict() for each in found]))
-    elif not found:
-        click.echo(f"{a.id} and {b.id} say the same.")
-    else:
-        rows = [[cut(str(cell), 200) for cell in each] for each in found]
-        click.echo(console.table(("part", "what", a.id, b.id, "change"), rows))
+    rows = [[cut(str(cell), 200) for cell in each] for each in found]
+    table = console.table(("part", "what", a.id, b.id, "change"), rows)
+    same = f"{a.id} and {b.id} say the same."
+    return [each._asdict() for each in found], table if found else same
 
 
 @click.command()
@@ -136,8 +130,8 @@ def anchor(days: int, as_json: bool) -> None:
 
 @click.command()
 @click.argument("id", metavar="RECORD", shell_complete=completion.records)
-@JSON
-def reconcile(id: str, as_json: bool) -> NoReturn:
+@given.shown()
+def reconcile(id: str) -> Any:
     """Compare a RECORD with CloudTrail: nothing invented, and nothing left out beside it.
 
     Read only. Each changing call is told by its request id. Exit status as of `opslib run`.
@@ -148,9 +142,6 @@ def reconcile(id: str, as_json: bool) -> NoReturn:
 
     record = reading.find(id)
     found = changes.reconcile(connect(record.target), record.id)
-    if as_json:
-        click.echo(console.as_json([vars(each) for each in found]))
-    else:
-        rows = [(f.status, f.check, f.seen, f.threshold) for f in found]
-        click.echo(console.table(("status", "check", "seen", "threshold"), rows))
-    sys.exit(outcomes.exit_status("ok", found.worst))
+    rows = [(f.status, f.check, f.seen, f.threshold) for f in found]
+    table = console.table(("status", "check", "seen", "threshold"), rows)
+    return [vars(each) for each in found], table, outcomes.exit_status("ok", found.worst)

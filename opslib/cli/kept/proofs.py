@@ -1,7 +1,5 @@
 """What `opslib records verify` and `opslib records index` say; each gives its exit status."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 
@@ -54,17 +52,14 @@ def _line(each: Json) -> str:
     return f"the {each['what']}{of}, as it was sealed as number {each['number']} of the chain"
 
 
-def index(as_json: bool) -> int:
+def index() -> tuple[Json, str]:
     """Where the index is, and its head."""
     said = {"index": database.shown(), "head": verification.head()}
-    lines = "\n".join(f"{key}: {value}" for key, value in said.items())
-    click.echo(console.as_json(said) if as_json else lines)
-    return 0
+    return said, "\n".join(f"{key}: {value}" for key, value in said.items())
 
 
-def rebuild(as_json: bool) -> int:
+def rebuild() -> tuple[Json, str, int]:
     """What was entered, and what was not."""
     done, head = rebuilding.rebuild(), verification.head()
     text = streams.written("rebuilt", done=done, head=head)
-    click.echo(console.as_json(asdict(done) | {"head": head}) if as_json else text)
-    return 1 if done.left else 0
+    return asdict(done) | {"head": head}, text, bool(done.left)

@@ -5,8 +5,6 @@ cell below. A cell of words is left as it is as soon as somebody wrote in it, an
 that somebody added.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -4,24 +4,22 @@ Everything in it is masked once more. People are hidden on request; what was cha
 said, since it is no longer what was sealed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 from opslib.core import Json, OpsError, paths, redaction
-from opslib.incidents import incidents, standing, timelines
+from opslib.incidents import incidents, timelines
 from opslib.incidents.incidents import Incident
 from opslib.incidents.papers import documents, indexes, pictures
 from opslib.incidents.papers.people import Hidden
 from opslib.incidents.timelines import Timeline
-from opslib.records import copies, files, index
+from opslib.records import copies, files, index, reading
 from opslib.records.chain import database
 
 _TEXT = (".html", ".ipynb", ".md", ".json", ".csv", ".txt")
@@ -29,8 +27,7 @@ _NAMED = (("approval", "by"), ("approval", "second"), ("approved", "by"), ("plan
 _PLACE = Path(__file__).parent / "exported"
 
 
-@dataclass(frozen=True)
-class Export:
+class Export(NamedTuple):
     """`left_out`: what is not in it, and why."""
 
     files: int
@@ -82,7 +79,7 @@ class _Made:
         yield from (event.who for event in self.incident.events)
         yield from (row.by for row in made.rows if not row.by.startswith("role "))
         for record in self._records:
-            of = standing.said(record)
+            of = reading.said(record)
             yield record.who
             yield str(record.arn or "").rpartition("/")[2]
             for part, name in _NAMED:

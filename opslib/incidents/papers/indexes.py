@@ -1,7 +1,5 @@
 """The first page of an export: what happened, and the way to every file; nothing is loaded."""
 
-from __future__ import annotations
-
 import base64
 import html
 import re
@@ -22,7 +20,6 @@ _IMAGE = Markup(
     '<p class="wide" role="group" tabindex="0" aria-label="Plot">'
     '<img class="plot" alt="{}" src="data:image/png;base64,{}"></p>'
 )
-_RECORD = re.compile(r"\b\d{8}T\d{6}Z-[0-9a-f]{6}\b")
 _TIMELINE = re.compile(r"^## Timeline\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -64,7 +61,7 @@ def _shown(
     own = _TITLE.sub("## Post-mortem", _TIMELINE.sub("", markdown)).replace(FOR_AUTHORS, "")
     texts = _PICTURE.split(own)  # text, words, name, text, words, name, text
     for text, words, name in zip(texts[::3], [*texts[1::3], ""], [*texts[2::3], ""], strict=True):
-        yield Markup(_RECORD.sub(lambda hit: _linked(hit[0], place), sanitise.markdown(text)))
+        yield Markup(records.ID.sub(lambda hit: _linked(hit[0], place), sanitise.markdown(text)))
         if name in pictures:
             data = base64.b64encode(pictures[name]).decode()
             said = html.unescape(re.sub(r"`(.)`|\\(.)", r"\1\2", words))

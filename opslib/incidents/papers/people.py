@@ -1,7 +1,5 @@
 """People in what is handed on: hidden on request, each always by the same name."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 
@@ -21,8 +19,8 @@ class Hidden:
         for name in sorted(known):
             self._name(name)
         longest = sorted(known, key=len, reverse=True)
-        words = "|".join(map(re.escape, longest))
-        self._names = re.compile(rf"(?<![:\w-])(?:{words})(?![\w-])", re.I) if words else None
+        words = "|".join(map(re.escape, longest)) or "(?!)"  # which is nowhere
+        self._names = re.compile(rf"(?<![:\w-])(?:{words})(?![\w-])", re.I)
 
     def _name(self, person: str) -> str:
         known = person.partition("@")[0].lower()
@@ -31,6 +29,4 @@ class Hidden:
     def hide(self, text: str) -> str:
         """The text without them."""
         text = _MAIL.sub(lambda hit: self._name(hit[0]), text)
-        if self._names is None:
-            return text
         return self._names.sub(lambda hit: self._name(hit[0]), text)

@@ -3,12 +3,9 @@
 The values are those that the look at the account kept, so anybody can draw them again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from opslib.core import Json, Window, clock
 from opslib.incidents import looks
@@ -17,13 +14,11 @@ from opslib.incidents.timelines import CORRECTED, Row, Timeline, kept, written
 
 MOST, CALM = 6, 3  # pictures in a post-mortem; of what was within its threshold, to rule it out
 TABLE = "metrics.csv"
-_LEAST = timedelta(minutes=1)
 _MARKED = ("deployment", "change", "undo", "milestone")  # and alarms that begin or end
 _HEADER = ("time", "metric", "title", "line", "value", "unit")
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """`name`: of its file; `words`: what it shows, for who does not see it."""
 
     name: str
@@ -32,8 +27,7 @@ class Picture:
     png: bytes
 
 
-@dataclass(frozen=True)
-class Pictures:
+class Pictures(NamedTuple):
     """`drawn`: those beyond their threshold first; `others`: titles that are not drawn; `table`:
     the values of all of them as CSV, empty where nobody looked.
     """
@@ -72,7 +66,7 @@ def _drawn(of: Json, incident: Incident, made: Timeline, hide: Callable[[str], s
         for row in made.rows
         if _is_marked(row) and around.start <= row.time <= end
     ]
-    shaded = Window(incident.began, min(max(incident.over, incident.began + _LEAST), end))
+    shaded = Window(incident.began, min(incident.span.end, end))
     png = plots.page([panel], around, shaded, marks.strokes(told, around))
     said = f"{of['title']} from {clock(around.start, end)} to {clock(end, end)} UTC: {words(panel)}"
     beside = "; ".join(f"{mark.what.partition(' (')[0]} {clock(mark.time, end)}" for mark in told)

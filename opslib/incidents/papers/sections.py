@@ -4,8 +4,6 @@ What nobody read is *unknown*. It asks how it came about, not who: names stand o
 had to be approved. The text is templates/post-mortem.md.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -15,7 +13,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from opslib.core import Json, count
+from opslib.core import Finding, Findings, count
 from opslib.core.checks.causes import BACKLOG
 from opslib.core.plans.plans import short
 from opslib.core.text import templates
@@ -58,7 +56,7 @@ class PostMortem:
         return timelines.timeline(self.incident)
 
     @cached_property
-    def findings(self) -> list[Json]:
+    def findings(self) -> Findings:
         """Of the look at the account; empty where nobody looked."""
         return standing.findings(self.timeline.looked)
 
@@ -97,9 +95,9 @@ class PostMortem:
             yield Part(name, kind, said.strip())
 
     @property
-    def impact(self) -> list[Json]:
+    def impact(self) -> list[Finding]:
         about = ("impact:", "minutes in ALARM")
-        return [f for f in self.findings if f["check"].startswith(about)]
+        return [f for f in self.findings if f.check.startswith(about)]
 
     @property
     def critical(self) -> list[Record]:
@@ -111,19 +109,19 @@ class PostMortem:
         return round((last - self.critical[0].started) / timedelta(minutes=1))
 
     @property
-    def lost(self) -> tuple[str, list[Json]]:
+    def lost(self) -> tuple[str, list[Finding]]:
         """What the last record said of dead letters, and that record's id."""
         for record in reversed(self.records):
             of = standing.findings(record)
-            named = [f for f in of if BACKLOG in (f.get("cause"), f.get("rules_out"))]
-            seen = [f for f in named if not f["check"].startswith("alarm ")]  # counts no job
+            named = [f for f in of if BACKLOG in (f.cause, f.rules_out)]
+            seen = [f for f in named if not f.check.startswith("alarm ")]  # counts no job
             if seen:
-                return record.id, list({(f["check"], f["seen"]): f for f in seen}.values())
+                return record.id, list({(f.check, f.seen): f for f in seen}.values())
         return "", []
 
     @property
-    def rang(self) -> Json | None:
-        return next((f for f in self.findings if f["check"] == "alarms that rang"), None)
+    def rang(self) -> Finding | None:
+        return next((f for f in self.findings if f.check == "alarms that rang"), None)
 
     @property
     def before(self) -> list[Row]:
@@ -144,7 +142,7 @@ class PostMortem:
         ]
         for record in self.records:
             of = standing.findings(record)
-            dark = dict.fromkeys(f["check"] for f in of if f.get("status") == "unknown")
+            dark = dict.fromkeys(f.check for f in of if f.status == "unknown")
             if dark and record.procedure != looks.POST_MORTEM:
                 found.append((f"could not be seen: {', '.join(dark)}", record.id))
         began = self.incident.began

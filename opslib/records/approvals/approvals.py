@@ -3,8 +3,6 @@
 Whom AWS cannot tell apart from somebody else is no second person.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta

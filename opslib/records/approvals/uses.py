@@ -3,8 +3,6 @@
 Machines that share an index share them, so an approval is used once on all of them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import secrets
 import threading
@@ -71,8 +69,9 @@ def holding(ops: Connection) -> Iterator[None]:
         ops.require_hold = lambda: None
         done.set()
         renewing.join()
-        with contextlib.suppress(OpsError):  # it ends by itself
-            _give_back(lease.target, lease.token)
+        mine = sa.delete(_leases).filter_by(target=lease.target, token=lease.token)
+        with contextlib.suppress(OpsError), database.transaction() as connection:
+            connection.execute(mine)  # else it ends by itself
 
 
 class _Lease:
@@ -123,7 +122,7 @@ def _take(ops: Connection, token: str) -> None:
         holder += f" since {since:%Y-%m-%d %H:%M:%S} UTC"
         mine = {"token": token, "holder": holder, **process, "until": now + LEASE_SECONDS}
         asked = sa.select(_leases).filter_by(target=target).with_for_update()
-        held = database.first(asked, connection)
+        held = database.first(asked)
         if held is None:
             try:
                 connection.execute(sa.insert(_leases).values(target=target, **mine))
@@ -141,11 +140,6 @@ def _take(ops: Connection, token: str) -> None:
                 "has ended. Should it have been killed, its hold ends then by itself."
             )
         connection.execute(sa.update(_leases).filter_by(target=target).values(**mine))
-
-
-def _give_back(target: str, token: str) -> None:
-    with database.transaction() as connection:
-        connection.execute(sa.delete(_leases).filter_by(target=target, token=token))
 
 
 def _now(connection: sa.Connection) -> float:

@@ -5,8 +5,6 @@ is (`If-None-Match`), and locked in compliance mode: nobody, root included, remo
 that version until then. Credentials and endpoint are papermill's, as those of records in S3.
 """
 
-from __future__ import annotations
-
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

@@ -1,14 +1,12 @@
 """A single file, as somebody attached it to a post-mortem: is it what was sealed?"""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from opslib.core import UsageError
-from opslib.records import files, sealing, verification
+from opslib.records import files, index, sealing, verification
 from opslib.records.records import ID, Row
 
 
@@ -25,8 +23,6 @@ class Attached:
 
 def check(file: Path) -> Attached:
     """The record of a page, notebook or spilled file, wherever it lies now. Raises UsageError."""
-    from opslib.records import index
-
     try:
         content = file.read_bytes()
     except OSError as exc:
@@ -34,15 +30,13 @@ def check(file: Path) -> Attached:
     digest = hashlib.sha256(content).hexdigest()
     rows, entries, end = index.snapshot()
     rows = [row for row in rows if row["seq"] is not None]
-    for row in rows:
-        what = {row["sha256"]: "notebook", row["page"]: "page"}.get(digest)
-        if what:
-            return Attached(str(file), row["id"], row["seq"], what, _unproved(rows + entries, end))
-    for entry in entries:
-        if digest == entry["sha256"]:
-            what = "page, made again" if entry["kind"] == "page" else "summary"
-            number, wrong = entry["seq"], _unproved(rows + entries, end)
-            return Attached(str(file), entry["id"], number, what, wrong)
+    again = {"page": "page, made again"}
+    covered = {each["sha256"]: (each, again.get(each["kind"], "summary")) for each in entries}
+    for name, what in (("page", "page"), ("sha256", "notebook")):
+        covered |= {row[name]: (row, what) for row in rows}
+    if digest in covered:
+        of, what = covered[digest]
+        return Attached(str(file), of["id"], of["seq"], what, _unproved(rows + entries, end))
     id = _said_id(file, content)
     of_it = [row for row in rows if row["id"] == id]
     if not of_it:

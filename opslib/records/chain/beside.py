@@ -5,8 +5,6 @@ them.
 one before: what was altered is seen by its name and its hash, what is missing by the next one.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -3,12 +3,11 @@
 SQLite in the records folder by default; another database (PostgreSQL) by the URL in `OPSLIB_INDEX`.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from operator import itemgetter
 from pathlib import Path
@@ -71,12 +70,7 @@ def table(name: str, key: Sequence[str], texts: Sequence[str], *others: sa.Colum
     return sa.Table(name, metadata, *named, *said, *others)
 
 
-texts = sa.Table(  # what records say in words, for `texts.words`; proves nothing
-    "record_texts",
-    metadata,
-    sa.Column("id", sa.String(40), primary_key=True),
-    sa.Column("said", sa.Text, nullable=False),
-)
+texts = table("record_texts", ["id"], ["said"])  # in words, for `texts.words`; proves nothing
 for _narrowed in ("started", "outcome"):
     sa.Index(f"records_{_narrowed}", records.c[_narrowed])
 
@@ -111,17 +105,18 @@ def shown() -> str:
     return sa.make_url(url()).render_as_string(hide_password=True)
 
 
+_under_way: ContextVar[sa.Connection | None] = ContextVar("_under_way", default=None)
+
+
 @contextmanager
-def transaction(
-    on: sa.Connection | None = None, *, may_be_lost: bool = False
-) -> Iterator[sa.Connection]:
-    """A transaction on the index, its tables made when missing; `on`: one that is under way.
+def transaction(*, may_be_lost: bool = False) -> Iterator[sa.Connection]:
+    """A transaction on the index, its tables made when missing. One within another is a part of it.
 
     Raises OpsError naming the index: it does not answer, or records are kept and it knows none.
     What has run is sealed all the same: `may_be_lost`.
     """
-    if on is not None:
-        yield on
+    if connection := _under_way.get():
+        yield connection
         return
     try:
         engine = _engine(url())
@@ -132,7 +127,11 @@ def transaction(
         with engine.begin() as connection:
             if not may_be_lost and connection.execute(sa.select(records.c.id)).first() is None:
                 _require_none_kept(connection)
-            yield connection
+            token = _under_way.set(connection)
+            try:
+                yield connection
+            finally:
+                _under_way.reset(token)
     except SQLAlchemyError as exc:
         cause = str(getattr(exc, "orig", None) or exc).strip().splitlines()[0]
         then = (
@@ -187,17 +186,17 @@ def end(connection: sa.Connection) -> tuple[int, str]:
     return max(ends, key=itemgetter(0))
 
 
-def found(asked: sa.Select[Any], on: sa.Connection | None = None) -> list[Json]:
+def found(asked: sa.Select[Any]) -> list[Json]:
     """The rows that are asked for; none where there is no index yet. Raises OpsError."""
-    if on is None and nothing_yet():
+    if nothing_yet():
         return []
-    with transaction(on) as connection:
+    with transaction() as connection:
         return [dict(row) for row in connection.execute(asked).mappings()]
 
 
-def first(asked: sa.Select[Any], on: sa.Connection | None = None) -> Json | None:
+def first(asked: sa.Select[Any]) -> Json | None:
     """The first of them."""
-    return next(iter(found(asked, on)), None)
+    return next(iter(found(asked)), None)
 
 
 def nothing_yet() -> bool:

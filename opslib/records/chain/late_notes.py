@@ -1,20 +1,17 @@
 """Notes that are added to a record from outside: entries of the chain, since a record is sealed."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 from opslib.core import Json, OpsError, redaction
 from opslib.core.checks.notes import Note
+from opslib.records import index
+from opslib.records.texts import words
 
 KIND = "note"
 
 
 def add(id: str, note: Note) -> str:
     """Chain a note to a record; what was done. Raises OpsError."""
-    from opslib.records import index
-    from opslib.records.texts import words
-
     said = redaction.mask(f"{note.kind}: {note.text}")
     index.enter(KIND, id, said=said)
     with suppress(OpsError):  # it is kept, and only not searchable
@@ -24,8 +21,6 @@ def add(id: str, note: Note) -> str:
 
 def of(id: str) -> list[Json]:
     """Of a record, as the notes that it holds itself, with who wrote them. Raises OpsError."""
-    from opslib.records import index
-
     return [
         {"at": each["at"], "kind": kind, "text": text, "who": each["who"]}
         for each in index.entries(kind=KIND, id=id)

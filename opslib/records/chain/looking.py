@@ -1,7 +1,5 @@
 """A look at the files in the place of the records: which are what was sealed, and which are not."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The index made again from the files of the records, when it was lost."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -51,30 +49,30 @@ def rebuild() -> Rebuilt:
     with _alone():
         aside = _set_aside_when_damaged()
         names = copies.names()
-        with database.transaction(may_be_lost=True) as connection:
-            back = index.put_head_back(connection)
-            found, left = _read(index.ids(connection))
+        with database.transaction(may_be_lost=True):
+            back = index.put_head_back()
+            found, left = _read(index.ids())
             ended = sorted((f for f in found if f["ended"]), key=lambda f: (f["ended"], f["id"]))
             running = [facts for facts in found if not facts["ended"]]
             doubts = {facts["id"]: why for facts in ended if (why := _doubt(facts["id"], names))}
-            events = beside.kept(beside.digests(index.entries(connection)))
+            events = beside.kept(beside.digests(index.entries()))
             left, doubts = left | events.left, doubts | events.doubts
             told = _told(ended, doubts, back, len(events.entries))
             if told:
-                index.enter("rebuilt", said=told, on=connection)
+                index.enter("rebuilt", said=told)
             for facts in ended:
-                index.seal(_row(facts, names), on=connection)
+                index.seal(_row(facts, names))
             for event in events.entries:
                 was = {name: event[name] for name in ("at", "who")}
                 kind, id, said = event["kind"], event["id"], event["said"]
-                index.enter(kind, id, said=said, on=connection, **was)
+                index.enter(kind, id, said=said, **was)
             for facts in running:
-                index.insert(records.row(facts) | _lease(), connection)
-            known = index.pages_in(index.entries(connection))
+                index.insert(records.row(facts) | _lease())
+            known = index.pages_in(index.entries())
             for name in names if ended else ():
                 if name.endswith("-summary.html") and name not in known:
                     digest = copies.sha256(paths.records() / name)
-                    index.enter("summary", sha256=digest, said=name, on=connection)
+                    index.enter("summary", sha256=digest, said=name)
     ids = [facts["id"] for facts in ended], [facts["id"] for facts in running]
     return Rebuilt(moment(), *ids, left, doubts, aside, back, words.fill(), len(events.entries))
 

@@ -3,8 +3,6 @@
 So `verify` still proves the whole chain, and what somebody attached elsewhere is still known.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -145,9 +143,9 @@ def _files(row: Row, pages: Json, names: set[str], left: list[str]) -> Iterator[
 
 def _forget(rows: Sequence[Row], policy: str) -> None:
     """Chain that they are not kept any longer, before the first file goes."""
-    with database.transaction() as connection:
+    with database.transaction():
         if rows:
             said = f"{policy}: {' '.join(row['id'] for row in rows)}"
-            index.enter(KIND, said=said, on=connection)
+            index.enter(KIND, said=said)
         for row in rows:
-            words.forget(connection, row["id"])
+            words.forget(row["id"])

@@ -4,8 +4,6 @@ A run is a code cell whose metadata says `opslib`: run (its number), cell (the n
 it), started, ended.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections import defaultdict
 from collections.abc import Sequence

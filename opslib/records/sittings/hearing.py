@@ -1,8 +1,6 @@
 """What a kernel sends, heard where it is sent: cells as they are run, and what they show."""
 
-from __future__ import annotations
-
-from typing import Any, Protocol
+from typing import Any
 
 from nbclient.client import NotebookClient
 from nbformat import v4
@@ -24,26 +22,8 @@ _IN_SIGHT = {"data": {SCRIPT: _SCROLL}, "metadata": {}}
 WIDGET = "application/vnd.jupyter.widget-view+json"  # of use only while its kernel lives
 
 
-class Listener(Protocol):
-    """What is told of cells; `request` is the id of the message that asked for one."""
-
-    def begins(self, request: str, cell: str, code: str, count: int) -> str:
-        """What is to be said below the cell, before it is run."""
-
-    def shows(self, request: str, message: Any) -> None: ...
-
-    def ends(self, request: str) -> str:
-        """What is to be said below the cell, now that it has ended."""
-
-    def fails(self, exc: Exception) -> None:
-        """It cannot be kept. The kernel goes on."""
-
-    def leaves(self) -> None:
-        """The kernel is told to end."""
-
-
-def listen(session: Any, listener: Listener) -> None:
-    """Tell the listener what this session of a kernel sends, before it is sent."""
+def listen(session: Any, listener: Any) -> None:
+    """Tell the listener, a `Sitting`, what this session of a kernel sends, before it is sent."""
     send = session.send
 
     def heard(
@@ -68,7 +48,7 @@ def listen(session: Any, listener: Listener) -> None:
     session.send = heard
 
 
-def _tell(listener: Listener, message: Any, content: Any, parent: Any) -> str:
+def _tell(listener: Any, message: Any, content: Any, parent: Any) -> Any:
     if not isinstance(message, dict):
         header = {"msg_type": message}
         message = {"msg_type": message, "header": header, "content": content}

@@ -1,7 +1,5 @@
 """The sitting of this kernel, and what is kept in it from outside of its cells."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where sittings are worked in, and whether this kernel is for one. Light: every kernel asks."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Whether somebody is there who can press something. Light: every kernel asks."""
 
-from __future__ import annotations
-
 import os
 
 SWITCH = "OPSLIB_WIDGETS"  # 0 or 1 overrules

@@ -5,8 +5,6 @@ begins another that continues it. The kernel's end seals it as what it was. Kill
 draft, which is closed like that of any run whose process is gone.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import json
@@ -117,6 +115,9 @@ class Sitting:
             ops.journal.ledger = None
 
     def begins(self, request: str, cell: str, code: str, count: int) -> str:
+        """What is to be said below the cell, before it is run. `request`: the id of the message
+        that asked for it.
+        """
         with self._lock:
             said = ""
             if self._draft is None and not (self._trouble or self._over.is_set()):
@@ -138,6 +139,7 @@ class Sitting:
                 self._waiting.set()
 
     def ends(self, request: str) -> str:
+        """What is to be said below the cell, now that it has ended."""
         with self._lock:
             if (number := self._numbers.get(request)) is None or self._draft is None:
                 return ""

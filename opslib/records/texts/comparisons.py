@@ -1,8 +1,7 @@
 """The daily report of a target beside the one before it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 
 from opslib.core import SEVERITY, Finding, Json, UsageError
@@ -13,15 +12,17 @@ from opslib.records.records import LOOKED, Record
 REPORT = "reports/daily"
 
 
-def last_report(target: str, moment: datetime) -> tuple[Record, list[Json]] | None:
-    """The last whole report of a target that was begun before a moment, with its findings."""
+def last_report(
+    target: str, moment: datetime, procedure: str = REPORT, **given: str
+) -> tuple[Record, list[Json]] | None:
+    """The last whole report of a target that was begun before a moment, with its findings; or run
+    of another procedure with these parameters.
+    """
     for record in reading.list_records(target=target):
-        ended = record.outcome in LOOKED and record.started < moment
-        if ended and record.procedure == REPORT:
-            try:
+        whole = record.outcome in LOOKED and record.started < moment
+        if whole and record.procedure == procedure and given.items() <= record.parameters.items():
+            with suppress(UsageError, KeyError):  # altered or removed: `opslib records verify`
                 return record, list(reading.details(record)["findings"])
-            except (UsageError, KeyError):  # altered or removed; `opslib records verify` says so
-                continue
     return None
 
 

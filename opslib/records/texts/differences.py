@@ -1,7 +1,5 @@
 """Two records compared: what was asked, what was found, what was to be done."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -40,7 +38,7 @@ def compare(a: Record, b: Record) -> list[Difference]:
     found = [
         Difference(part, what, before, after, _change(before, after) if part == "finding" else "")
         for part, says in _PARTS.items()
-        for what, before, after in _pairs(dict(says(one)), dict(says(other)))
+        for what, before, after in _pairs(says(one), says(other))
         if before != after
     ]
     return sorted(found, key=lambda each: each.part == "finding" and _same_status(each))
@@ -64,40 +62,41 @@ def _pairs(one: Json, other: Json) -> Iterator[tuple[str, Any, Any]]:
         yield what, one.get(what, _ABSENT), other.get(what, _ABSENT)
 
 
-def _run(said: Json) -> Iterable[tuple[str, Any]]:
-    return ((name, said.get(name)) for name in _RUN)
+def _run(said: Json) -> Json:
+    return {name: said.get(name) for name in _RUN}
 
 
-def _version(said: Json) -> Iterable[tuple[str, Any]]:
+def _version(said: Json) -> Json:
     """Of the procedure, by the commit that it was in, and of what it ran with."""
     git = said.get("git") or {}
-    yield "commit", git.get("commit")
-    yield "differs from its commit", git.get("dirty")
-    yield from (said.get("versions") or {}).items()
+    of_git = {"commit": git.get("commit"), "differs from its commit": git.get("dirty")}
+    return of_git | (said.get("versions") or {})
 
 
-def _cells(said: Json) -> Iterable[tuple[str, Any]]:
+def _cells(said: Json) -> Json:
     """The procedure's own, without what was injected."""
     own = [c for c in said["cells"] if _INJECTED not in c["metadata"].get("tags", ())]
-    return ((f"cell {number}", cell["source"]) for number, cell in enumerate(own, 1))
+    return {f"cell {number}": cell["source"] for number, cell in enumerate(own, 1)}
 
 
-def _findings(said: Json) -> Iterable[tuple[str, Any]]:
+def _findings(said: Json) -> Json:
     """By their question; one that is asked several times is numbered."""
-    for name, finding in _numbered(said.get("findings") or (), "check"):
-        told = (str(finding[key]) for key in _OF_A_FINDING if finding.get(key))
-        yield name, " · ".join(told)
+    return {
+        name: " · ".join(str(finding[key]) for key in _OF_A_FINDING if finding.get(key))
+        for name, finding in _numbered(said.get("findings") or (), "check")
+    }
 
 
-def _plan(said: Json) -> Iterable[tuple[str, Any]]:
+def _plan(said: Json) -> Json:
     plan = said.get("plan") or {}
-    yield "summary", plan.get("summary", _ABSENT)
-    yield "steps", len(plan.get("steps") or ())
+    return {"summary": plan.get("summary", _ABSENT), "steps": len(plan.get("steps") or ())}
 
 
-def _steps(said: Json) -> Iterable[tuple[str, Any]]:
-    for name, step in _numbered((said.get("plan") or {}).get("steps") or (), "title"):
-        yield name, {key: step.get(key) for key in _OF_A_STEP}
+def _steps(said: Json) -> Json:
+    steps = (said.get("plan") or {}).get("steps") or ()
+    return {
+        name: {key: step.get(key) for key in _OF_A_STEP} for name, step in _numbered(steps, "title")
+    }
 
 
 def _numbered(things: Iterable[Json], key: str) -> Iterator[tuple[str, Json]]:
@@ -112,7 +111,7 @@ _PARTS: dict[str, Any] = {
     "run": _run,
     "version": _version,
     "procedure": _cells,
-    "parameter": lambda said: (said.get("parameters") or {}).items(),
+    "parameter": lambda said: said.get("parameters") or {},
     "finding": _findings,
     "plan": _plan,
     "step": _steps,

@@ -3,19 +3,16 @@
 It is made from the files, masked as they are, and proves nothing: the record itself does.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from opslib.core import Json, OpsError, UsageError, redaction
-from opslib.records import copies
+from opslib.records import copies, index
 from opslib.records.chain import database
 from opslib.records.records import COLUMNS, Record
 
@@ -38,16 +35,14 @@ _FIND = {
 }
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """A record that says what was asked for. `lines`: those with a word of it."""
 
     record: Record
     lines: list[str]
 
 
-@dataclass(frozen=True)
-class Hits:
+class Hits(NamedTuple):
     """`more`: further ones, older; `unread`: sealed records whose words are not in the index."""
 
     found: list[Hit]
@@ -126,12 +121,7 @@ def _ready(connection: sa.Connection) -> str:
 def enter(id: str, said: Json) -> None:
     """Make a record's words searchable, by what its file says of its run. Raises OpsError."""
     with database.transaction(may_be_lost=True) as connection:
-        put(connection, id, said)
-
-
-def put(connection: sa.Connection, id: str, said: Json) -> None:
-    """`enter`, in a transaction that is under way."""
-    _put(connection, _ready(connection), id, "\n".join(_told(said)))
+        _put(connection, _ready(connection), id, "\n".join(_told(said)))
 
 
 def add(id: str, line: str) -> None:
@@ -155,12 +145,10 @@ def fill() -> int:
 
     One whose file cannot be read stays out, and `search` counts it.
     """
-    from opslib.records import index
-
     entered = 0
     with database.transaction(may_be_lost=True) as connection:
         how, notes = _ready(connection), defaultdict(list)
-        for each in index.entries(connection, kind="note"):
+        for each in index.entries(kind="note"):
             notes[each["id"]].append(each["said"])
         for id, path in connection.execute(_unread(database.records.c.id, database.records.c.path)):
             try:
@@ -172,11 +160,12 @@ def fill() -> int:
     return entered
 
 
-def forget(connection: sa.Connection, id: str) -> None:
-    """Its record is not kept any longer; in a transaction that is under way."""
-    _ready(connection)
-    _drop(connection, id)
-    connection.execute(sa.insert(database.texts).values(id=id, said=""))
+def forget(id: str) -> None:
+    """Its record is not kept any longer."""
+    with database.transaction() as connection:
+        _ready(connection)
+        _drop(connection, id)
+        connection.execute(sa.insert(database.texts).values(id=id, said=""))
 
 
 def _drop(connection: sa.Connection, id: str) -> None:

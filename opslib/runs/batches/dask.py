@@ -4,15 +4,13 @@ No more is handed out than the workers have threads for, so what was not begun i
 a killed worker had Dask gives to another; that nothing is run twice then is `taking`'s.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import chain
 from typing import Any
 
@@ -31,39 +29,29 @@ _LOOK_SECONDS = 2.0
 _STOP_SECONDS = 120.0
 
 
-@dataclass(frozen=True)
-class Dask:
-    """An `Executor`. `address` is Dask's own, `given` what was typed."""
+def run(address: str, given: str, items: Sequence[Item], progress: Progress) -> list[Record]:
+    """An `Executor`. `address` is Dask's own, `given` what was typed.
 
-    address: str
-    given: str
+    Raises UsageError, and OpsError when there is no scheduler or no worker that can take part: then
+    nothing was run. OpsError, too, when they are lost, and says how far it came.
+    """
+    from distributed import Client
 
-    def run(self, items: Sequence[Item], progress: Progress) -> list[Record]:
-        """Raises UsageError, and OpsError when there is no scheduler or no worker that can take
-        part: then nothing was run. OpsError, too, when they are lost, and says how far it came.
-        """
-        for item in items:
-            _require_sendable(item, self.given)
-        with self._client() as client:
-            return Batch(client, items, progress, self.given).run()
-
-    @contextlib.contextmanager
-    def _client(self) -> Iterator[Any]:
-        from distributed import Client
-
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters we say
-        try:
-            client = Client(self.address, timeout=_ANSWER_SECONDS)
-        except (OSError, RuntimeError, TypeError, ValueError) as exc:
-            raise OpsError(
-                f"The Dask scheduler at {self.given} does not answer: "
-                f"{exc or type(exc).__name__}. Nothing was run. Start one: dask scheduler"
-            ) from exc
-        try:
-            yield client
-        finally:
-            with contextlib.suppress(Exception):
-                client.close(timeout=5)
+    for item in items:
+        _require_sendable(item, given)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters we say
+    try:
+        client = Client(address, timeout=_ANSWER_SECONDS)
+    except (OSError, RuntimeError, TypeError, ValueError) as exc:
+        raise OpsError(
+            f"The Dask scheduler at {given} does not answer: "
+            f"{exc or type(exc).__name__}. Nothing was run. Start one: dask scheduler"
+        ) from exc
+    try:
+        return Batch(client, items, progress, given).run()
+    finally:
+        with contextlib.suppress(Exception):
+            client.close(timeout=5)
 
 
 def _require_sendable(item: Item, given: str) -> None:

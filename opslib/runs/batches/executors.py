@@ -1,17 +1,15 @@
 """Who runs a batch, by name: this process, or workers of Dask."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from opslib.core import UsageError
 from opslib.records import copies
 from opslib.records.chain import database
-from opslib.runs.batches import LOCAL
+from opslib.runs.batches import LOCAL, local
 from opslib.runs.batches.items import Executor
-from opslib.runs.batches.local import Local
 
 _PROTOCOLS = {"dask": "tcp", "dask+tls": "tls"}
 
@@ -22,7 +20,7 @@ def named(text: str, printed: Callable[[str], None] | None = None) -> Executor:
     `printed` gets what a live cell prints, where one runs here.
     """
     if text == LOCAL:
-        return Local(printed)
+        return partial(local.run, printed=printed)
     try:
         given = urlsplit(text)
         whole = given.hostname and given.port and not given.path.strip("/")
@@ -43,6 +41,6 @@ def named(text: str, printed: Callable[[str], None] | None = None) -> Executor:
             "OPSLIB_RECORDS=s3://BUCKET/PREFIX and OPSLIB_INDEX=postgresql://HOST/DATABASE, here "
             "and where the workers are started. Nothing was run."
         )
-    from opslib.runs.batches.dask import Dask
+    from opslib.runs.batches import dask
 
-    return Dask(f"{_PROTOCOLS[given.scheme]}://{given.netloc}", text)
+    return partial(dask.run, f"{_PROTOCOLS[given.scheme]}://{given.netloc}", text)

@@ -1,10 +1,8 @@
 """One run of a batch: a procedure on a target, prepared, with the ids that its records may have."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, OpsError
@@ -68,15 +66,9 @@ class Item:
         return notebook
 
 
-class Executor(Protocol):
-    """Who runs a batch."""
-
-    def run(self, items: Sequence[Item], progress: Progress) -> list[Record]:
-        """The items' records, in their order; `progress` makes what hears of a name on a target.
-
-        Ctrl-C, and a scheduler's SIGTERM, stop every run and keep its record.
-        """
-        ...
+# Who runs a batch: the items' records, in their order; `Progress` makes what hears of a name on a
+# target. Ctrl-C, and a scheduler's SIGTERM, stop every run and keep its record.
+Executor = Callable[[Sequence[Item], Progress], list[Record]]
 
 
 def filled(procedure: Procedure, parameters: Json) -> Any:

@@ -1,12 +1,9 @@
 """A batch in this process: a few runs a core at a time, their kernels forked where that is safe."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
 
 from opslib.core.waiting import handling
 from opslib.pages import pages
@@ -18,37 +15,34 @@ from opslib.runs.batches.items import Item, Progress
 _AT_A_TIME = min(16, 3 * (os.cpu_count() or 4))
 
 
-@dataclass(frozen=True)
-class Local:
+def run(
+    items: Sequence[Item], progress: Progress, printed: Callable[[str], None] | None
+) -> list[Record]:
     """An `Executor`. `printed` gets what a live cell prints, where only one runs."""
+    if len(items) == 1:
+        [one] = items
+        heard = {"tell": progress(one.name, one.target), "printed": printed}
+        return [one.run(**heard, forked=forks.prepared())]
+    from opslib.runs import executions
 
-    printed: Callable[[str], None] | None = None
+    forked = prepare()
 
-    def run(self, items: Sequence[Item], progress: Progress) -> list[Record]:
-        if len(items) == 1:
-            [one] = items
-            heard = {"tell": progress(one.name, one.target), "printed": self.printed}
-            return [one.run(**heard, forked=forks.prepared())]
-        from opslib.runs import executions
+    def run_one(item: Item) -> Record:
+        return item.run(tell=progress(item.name, item.target), forked=forked)
 
-        forked = prepare()
-
-        def run(item: Item) -> Record:
-            return item.run(tell=progress(item.name, item.target), forked=forked)
-
-        with (
-            handling(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP),
-            ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
-        ):
-            started = [pool.submit(run, item) for item in items]
-            try:
-                return [future.result() for future in started]
-            except KeyboardInterrupt:
-                for future in started:
-                    future.cancel()
-                while wait(started, timeout=0.5).not_done:  # one about to start is caught later
-                    executions.stop_all()
-                raise
+    with (
+        handling(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP),
+        ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
+    ):
+        started = [pool.submit(run_one, item) for item in items]
+        try:
+            return [future.result() for future in started]
+        except KeyboardInterrupt:
+            for future in started:
+                future.cancel()
+            while wait(started, timeout=0.5).not_done:  # one about to start is caught later
+                executions.stop_all()
+            raise
 
 
 def prepare() -> bool:

@@ -1,7 +1,5 @@
 """What a process would run an item with: so that two can tell whether they would do the same."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cache

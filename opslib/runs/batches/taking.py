@@ -4,8 +4,6 @@ The item brings the ids that its records may have. Who enters the row of an id i
 another waits until that run has ended, and takes the next id only when it was cut off.
 """
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Sequence

@@ -2,8 +2,6 @@
 and compiled patterns are there after the fork. `one` is imported before it.
 """
 
-from __future__ import annotations
-
 import gc
 import importlib
 import pkgutil

@@ -7,8 +7,6 @@ pictures for good.
 
 # ruff: noqa: E402, F401
 
-from __future__ import annotations
-
 import gc
 import importlib
 import os
