@@ -51,7 +51,7 @@ def check_keys(ops: Connection) -> Findings:
     Limits: `access` of the target's file. Evidence: KEYS, inactive ones, too. Raises Unfinished.
     """
     made, users = _read(ops)
-    facts = ops.target.get("access")
+    facts = ops.target.at("access")
     keys = frame((row for user in users for row in _keys(ops, user)), KEYS)
     told = [*_judged(ops, facts, keys[keys["active"] & (keys["user"] != _ROOT)])]
     found = Findings([*told, *_passwords(users)], keys.sort_values("created", ignore_index=True))

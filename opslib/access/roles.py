@@ -35,7 +35,7 @@ def check_roles(ops: Connection) -> Findings:
     known = {"services": _of_service, "functions": _of_function}
     held: dict[str, list[str]] = {}
     for section, read in known.items():
-        names = ops.target.get(section)
+        names = ops.target.at(section)
         told = ops.each(partial(read, ops), names, f"roles of {section[:-1]} {{}}")
         for key, roles in told.items():
             for arn, called in roles.items():

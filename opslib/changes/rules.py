@@ -58,7 +58,7 @@ def judged(
 def accepted(ops: Connection, place: tuple[str, str, str]) -> str:
     """Why the target's file takes a setting as it is (`accepted`), until its date; else empty."""
     text = " ".join(place).strip()
-    for each in ops.target.get("accepted"):
+    for each in ops.target.at("accepted"):
         what = [each["what"] + end for end in ("", " *", ".*")]
         if fits(text, what) and f"{ops.now():%Y-%m-%d}" <= each["until"]:
             return f"accepted until {each['until']}: {each['reason']}"

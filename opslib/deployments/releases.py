@@ -56,7 +56,7 @@ def check_releases(ops: Connection) -> Findings:
     """
     answers = ops.each(partial(_release, ops), ops.target["functions"], "version of {}").values()
     found = [finding for finding, _ in answers]
-    if "migrations" in ops.target.get("database"):
+    if "migrations" in ops.target.at("database"):
         found.append(answer("schema of the database", databases.judge_schema, ops))
     return Findings(found, frame((row for _, row in answers if row), RELEASES))
 

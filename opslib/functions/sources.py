@@ -71,7 +71,7 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
 
 def _expected(ops: Connection) -> Iterator[tuple[str, str]]:
     """Function and queue of each kind of job in the target's file."""
-    for job in ops.target.get("jobs").values():
+    for job in ops.target.at("jobs").values():
         if "function" in job and "queue" in job:
             yield job["function"], ops.target["queues"][job["queue"]]["name"]
 

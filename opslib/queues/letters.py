@@ -134,7 +134,7 @@ class Dead(Queue):
 
     def _of(self, section: str) -> Json:
         """What of a section of the target's file comes through this queue."""
-        every = self.ops.target.get(section)
+        every = self.ops.target.at(section)
         return {name: of for name, of in every.items() if of.get("queue") == self.queue}
 
     def _job_errors(self, ids: list[str]) -> dict[str, str]:

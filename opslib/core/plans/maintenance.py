@@ -32,7 +32,7 @@ def openings(ops: Connection) -> list[Window]:
 
 def _described(ops: Connection, now: datetime) -> Iterator[tuple[datetime, datetime]]:
     """`until` is of the next day where it is not after `from`."""
-    described = ops.target.get(SECTION)
+    described = ops.target.at(SECTION)
     days = _FIFTH if any("weeks" in each for each in described) else _FORTNIGHT
     for each, day in product(described, range(-8, days)):
         at = now + day * _DAY
