@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -40,15 +40,12 @@ class Place:
 
     def rows(self) -> Iterator[Json]:
         """Of each key: {key, versions, markers, size_bytes}."""
-        for key, group in self._by_key():
+        for key, group in groupby(self.versions, lambda each: each.key):
             versions = [*group]
             markers = sum(each.marker for each in versions)
             size = sum(each.size or 0 for each in versions)
             numbers = {"versions": len(versions) - markers, "markers": markers}
             yield {"key": key, **numbers, "size_bytes": size}
-
-    def _by_key(self) -> Iterable[tuple[str, Iterable[Version]]]:
-        return groupby(self.versions, lambda each: each.key)
 
 
 @dataclass(frozen=True)

@@ -59,17 +59,17 @@ def list_costs(ops: Connection, days: int = _DAYS) -> Frame:
         asked["Filter"] = {"Tags": {"Key": tag["key"], "Values": [tag["value"]]}}
     there = ops.at(str(facts.get("region", identities.home(ops.target.region, "ce"))))
     told = there.pages("ce", "get_cost_and_usage", "ResultsByTime[]", **asked)
-    return frame((row for day in told for row in _rows(day)), COSTS)
-
-
-def _rows(day: Json) -> Iterator[Json]:
-    for each in day["Groups"]:
-        yield {
+    rows = (
+        {
             "day": day["TimePeriod"]["Start"],
             "service": each["Keys"][0],
             "usd": float(each["Metrics"]["UnblendedCost"]["Amount"]),
             "estimated": day["Estimated"],
         }
+        for day in told
+        for each in day["Groups"]
+    )
+    return frame(rows, COSTS)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,11 @@ def check_activity(ops: Connection, seconds: float = 60) -> Findings:
     if len(waiting):
         heads = found[(found["blocks"] > 0) & (found["blocked_by"] == "")]
         seen = f"{count(len(waiting), 'session')} waiting for a lock, for up to "
-        seen += f"{waiting['seconds'].max():,.0f} s; " + "; ".join(map(_holds, heads.itertuples()))
+        seen += f"{waiting['seconds'].max():,.0f} s; "
+        seen += "; ".join(
+            f"held by {row.pid}, {_told(row)}, for {row.seconds:,.0f} s"
+            for row in heads.itertuples()
+        )
         if heads.empty:
             seen += f"held by {', '.join(waiting['blocked_by'].unique())}, which shows no session"
             seen += " here (0: a prepared transaction)"
@@ -58,10 +62,6 @@ def check_activity(ops: Connection, seconds: float = 60) -> Findings:
     first = long.iloc[0]
     seen = f"{count(len(long), 'session')}, longest {first['seconds']:,.0f} s: {_told(first)}"
     return Findings(asked.warn(seen), found)
-
-
-def _holds(row: Any) -> str:
-    return f"held by {row.pid}, {_told(row)}, for {row.seconds:,.0f} s"
 
 
 def _told(row: Any) -> str:

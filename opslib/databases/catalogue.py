@@ -90,7 +90,12 @@ def check_catalogue(ops: Connection) -> Findings:
 
 def _read(ops: Connection) -> tuple[Frame, list[Finding]]:
     """Rows of CATALOGUE, and a finding for each fact that this server does not answer."""
-    asked = {key: _sql(key, fact) for key, fact in facts().items()}
+    # A fact's rows: name, value, from which value on it is to be seen to, or trouble; words.
+    asked = {
+        key: f"SELECT '{key}' AS fact, name::text, value::float8, warn::float8, critical::float8, "
+        f"said::text FROM ({fact.sql}) AS {key}(name, value, warn, critical, said)"
+        for key, fact in facts().items()
+    }
     try:
         return ask(ops, " UNION ALL ".join(asked.values()), None, CATALOGUE), []
     except OpsError:
@@ -103,14 +108,6 @@ def _read(ops: Connection) -> tuple[Frame, list[Finding]]:
         except OpsError as exc:
             unanswered.append(facts()[key].asked.unknown(str(exc)))
     return frame(rows, CATALOGUE), unanswered
-
-
-def _sql(key: str, fact: Fact) -> str:
-    """A fact's rows: name, value, from which value on it is to be seen to, or trouble; words."""
-    return (
-        f"SELECT '{key}' AS fact, name::text, value::float8, warn::float8, critical::float8, "
-        f"said::text FROM ({fact.sql}) AS {key}(name, value, warn, critical, said)"
-    )
 
 
 def _judged(fact: Fact, rows: list[Any]) -> Finding:

@@ -60,7 +60,9 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
                 rows.append(row)
                 found.append(_judged(known, row, (key, row["source"]) in expected))
     mapped = {(row["function"], row["source"]) for row in rows}
-    found += list(_missing(expected - mapped))
+    for key, queue in sorted(expected - mapped):
+        seen = "there is no mapping: nothing hands its messages to the function"
+        found.append(_asked(key, queue).critical(seen, cause=SOURCE_OFF, next="functions/health"))
     sent = ops.each(lambda key: [*_sent(Function(ops, key))], names, "function {}")
     found += [each for of in sent.values() for each in of]
     if not found and sent:
@@ -74,13 +76,6 @@ def _expected(ops: Connection) -> Iterator[tuple[str, str]]:
     for job in ops.target.facts.get("jobs", {}).values():
         if "function" in job and "queue" in job:
             yield job["function"], ops.target["queues"][job["queue"]]["name"]
-
-
-def _missing(pairs: set[tuple[str, str]]) -> Iterator[Finding]:
-    for key, queue in sorted(pairs):
-        asked = _asked(key, queue)
-        seen = "there is no mapping: nothing hands its messages to the function"
-        yield asked.critical(seen, cause=SOURCE_OFF, next="functions/health")
 
 
 def _sent(known: Function) -> Iterator[Finding]:

@@ -184,7 +184,12 @@ def check_phase(ops: Connection, applied: Applied) -> Findings:
     """
     phase = clock.phase_of(applied.plan)
     if phase == "stop":
-        return Findings(_idle(ops))
+        return Findings(
+            Question(f"tasks of {each.service}", "none: they write", "ecs ListTasks").judged(
+                not each.tasks, f"{each.tasks}"
+            )
+            for each in _consumers(ops)
+        )
     if phase == "restore":
         new = databases.name_of_restored(applied.plan)
         compared = unwrap(databases.check_restored)(ops, new)
@@ -195,12 +200,6 @@ def check_phase(ops: Connection, applied: Applied) -> Findings:
         rows += unwrap(services.check_services)(ops)
         rows += unwrap(services.check_targets)(ops)
     return rows
-
-
-def _idle(ops: Connection) -> Iterator[Finding]:
-    for each in _consumers(ops):
-        asked = Question(f"tasks of {each.service}", "none: they write", "ecs ListTasks")
-        yield asked.judged(not each.tasks, f"{each.tasks}")
 
 
 def _consumers(ops: Connection) -> list[Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from opslib.core import (
     Connection,
     Finding,
@@ -99,7 +97,11 @@ def check_writes(ops: Connection) -> Findings:
     of_all = domains.ask(ops, "GET", "/_cluster/settings?flat_settings=true")
     every["the cluster"] = of_all["persistent"] | of_all["transient"]
     blocked = {
-        name: [key.rpartition(".")[2] for key, on in of.items() if ".blocks." in key and _on(on)]
+        name: [
+            key.rpartition(".")[2]
+            for key, on in of.items()
+            if ".blocks." in key and str(on).lower() == "true"
+        ]
         for name, of in every.items()
     }
     blocked = {name: kinds for name, kinds in blocked.items() if kinds}
@@ -108,10 +110,6 @@ def check_writes(ops: Connection) -> Findings:
         seen += ". The disk was full: make room or enlarge it; the block goes by itself then"
     seen = seen or f"none of {len(told)}"
     return Findings(asked.judged(not blocked, seen, cause=BLOCKED, next=_HEALTH))
-
-
-def _on(value: Any) -> bool:
-    return str(value).lower() == "true"
 
 
 @check("Are searches answered in time, and which are not?")

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from opslib.core import Anew, Connection, Frame, Json, Step, dtypes, frame
 from opslib.core.reads import services
-from opslib.services.reading import Service, each_service
+from opslib.services.reading import Service
 
 CONSUMERS = dtypes("""
     service str
@@ -35,7 +35,7 @@ def list_consumers(ops: Connection, arn: str, since: datetime, key: str = "") ->
     """
     if "services" not in ops.target.facts:
         return frame((), CONSUMERS)
-    told = each_service(ops, "", lambda of: [*_rows(of, arn, since, key)], "secrets of {}")
+    told = Service.each(ops, "", lambda of: [*_rows(of, arn, since, key)], "secrets of {}")
     return frame((row for rows in told for row in rows), CONSUMERS)
 
 

@@ -182,10 +182,10 @@ def _cpu(seen: Seen) -> Finding:
     said = f"{number(cpu.median(), '%')} at the median, at most {number(cpu.max(), '%')}; "
     said += count(tasks, "task")
     if limits:
-        said += f" between {limits[0]} and {limits[1]}"
+        said += f" between {limits['MinCapacity']} and {limits['MaxCapacity']}"
     if not seen.is_slow or cpu.median() < _BUSY:
         return asked.ok(said, cause=AT_CAPACITY)
-    if limits and tasks >= limits[1]:
+    if limits and tasks >= limits["MaxCapacity"]:
         said += (
             ": at its limit, and auto-scaling may start no more. Raise the upper bound, or give "
         )
@@ -265,7 +265,7 @@ def _panels(seen: Seen) -> Iterator[Panel]:
     yield Panel("Response time", "s", times, limit)
     high = bounds(seen.service)
     tasks = [Line("healthy tasks", seen.now["healthy"].dropna())]
-    yield Panel("Tasks", "count", tasks, [("at most", high[1])] if high else [])
+    yield Panel("Tasks", "count", tasks, [("at most", high["MaxCapacity"])] if high else [])
     cpu = [Line("CPU", seen.now["cpu"].dropna())]
     yield Panel("CPU of the service", "%", cpu, [("busy", _BUSY)])
     asked = [Line("requests", seen.now["requests"])]

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from opslib.core import UTC_TIME, Connection, Frame, Json, Window, clock, frame, functions, metrics
-from opslib.services.reading import Service, each_service, number
+from opslib.services.reading import Service, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,7 @@ def groups(service: Service) -> list[Json]:
 
 def balanced(ops: Connection) -> list[Json]:
     """`groups` of every service of the target."""
-    return [group for of in each_service(ops, "", groups, "requests of {}") for group in of]
+    return [group for of in Service.each(ops, "", groups, "requests of {}") for group in of]
 
 
 def read(service: Service, group: Json, within: Window) -> Frame:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 from itertools import chain
-from typing import TypeVar
 
 from opslib.core import (
     Connection,
@@ -23,7 +22,6 @@ from opslib.core import (
 )
 from opslib.core.reads.described import Described
 
-T = TypeVar("T")
 SERVICE = Kind(**beside(__file__, "ecs")["kind"])
 REVISIONS = dtypes("""
     revision int64
@@ -128,12 +126,6 @@ class Service(Described):
     def container(self, definition: Json) -> Json:
         """The container with the app: the one named, else the first that is essential."""
         return services.container(self.facts, definition)
-
-
-def each_service(ops: Connection, key: str, read: Callable[[Service], T], asked: str) -> list[T]:
-    """What is read of one service, or of each that the target's file names where none is said."""
-    chosen = [key] if key else ops.target["services"]
-    return [*ops.each(lambda name: read(Service(ops, name)), chosen, asked).values()]
 
 
 def number(arn: str) -> int:

@@ -24,7 +24,7 @@ from opslib.core import (
 )
 from opslib.core.checks.signs import signs
 from opslib.core.reads import services, stops
-from opslib.services.reading import Service, each_service, number
+from opslib.services.reading import Service, number
 
 TASKS = dtypes("""
     service  str
@@ -49,7 +49,7 @@ def check_services(ops: Connection, service: str = "") -> Findings:
     """Count against what is desired, the newest deployment, and what ECS's events say of the last
     hour; of one service, or of all that the target's file names.
     """
-    found = each_service(ops, service, lambda of: [*_judged(of)], "service {}")
+    found = Service.each(ops, service, lambda of: [*_judged(of)], "service {}")
     return Findings(chain.from_iterable(found))
 
 
@@ -179,7 +179,7 @@ def check_tasks(ops: Connection, service: str = "") -> Findings:
 
     Evidence: TASKS. ECS forgets stopped tasks after an hour.
     """
-    told = each_service(ops, service, _tasks, "tasks of {}")
+    told = Service.each(ops, service, _tasks, "tasks of {}")
     rows = [row for _, tasks in told for row in tasks]
     return Findings((each for findings, _ in told for each in findings), frame(rows, TASKS))
 
@@ -226,7 +226,7 @@ def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
 @check("Does the load balancer take its tasks for healthy?")
 def check_targets(ops: Connection, service: str = "") -> Findings:
     """The targets of each service's target groups, with the load balancer's reason for each."""
-    found = each_service(ops, service, lambda of: [*_targets(of)], "targets of {}")
+    found = Service.each(ops, service, lambda of: [*_targets(of)], "targets of {}")
     return Findings(chain.from_iterable(found))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from opslib.core import (
@@ -81,18 +80,17 @@ def point_in_time(ops: Connection, name: str) -> Json:
 @check("Can the tables be brought back?")
 def check_backups(ops: Connection, table: str = "") -> Findings:
     """Point-in-time recovery of one table, or of all that the file names; else a recent backup."""
-    chosen = [table] if table else [*ops.target["tables"]]
-    return Findings(ops.each(partial(_restorable, ops), chosen, "backups of {}").values())
+    return Findings(Table.each(ops, table, _restorable, "backups of {}"))
 
 
-def _restorable(ops: Connection, key: str) -> Finding:
-    rule = "to a moment, or a backup of the last day"
-    asked = Question(f"{key} can be restored", rule, "dynamodb DescribeContinuousBackups")
-    if told := point_in_time(ops, Table(ops, key).name):
+def _restorable(table: Table) -> Finding:
+    ops, rule = table.ops, "to a moment, or a backup of the last day"
+    asked = Question(f"{table.key} can be restored", rule, "dynamodb DescribeContinuousBackups")
+    if told := point_in_time(ops, table.name):
         earliest, latest = (told[f"{of}RestorableDateTime"] for of in ("Earliest", "Latest"))
         seen = f"from {earliest:%Y-%m-%d %H:%M} to {latest:%Y-%m-%d %H:%M} UTC"
         return asked.judged(ops.now() - latest < timedelta(minutes=30), seen)
-    found = list_backups(ops, key)
+    found = list_backups(ops, table.key)
     usable = found[found["status"] == "AVAILABLE"]
     if usable.empty:
         return asked.critical("no recovery to a moment, and no backup", next="tables/backup")
@@ -221,7 +219,7 @@ def check_restored(ops: Connection, table: str, plan: Plan) -> Findings:
 
 
 def _compared(ops: Connection, question: str, how: Any, old: Json, copy: Json) -> Finding:
-    was, now = (_setting(ops, *how, table) for table in (old, copy))
+    was, now = (_setting(ops, table, *how) for table in (old, copy))
     asked = Question(question, f"{was or 'none'}, as the table has", "dynamodb")
     if was == now:
         return asked.ok(now or "none")
@@ -229,7 +227,7 @@ def _compared(ops: Connection, question: str, how: Any, old: Json, copy: Json) -
 
 
 def _setting(
-    ops: Connection, service: str, operation: str, given: Json, path: str, table: Json
+    ops: Connection, table: Json, service: str, operation: str, given: Json, path: str
 ) -> str:
     """What a described table has of a setting, as dynamodb.yaml says that it is asked for."""
     named = {key: value.format_map(table) for key, value in given.items()}
