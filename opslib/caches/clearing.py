@@ -28,7 +28,12 @@ def plan_clear(ops: Connection, keys: str, lost: bool = False) -> Planned:
     checked = "stored" in facts and not lost
     names, whole = find(ops, pattern, _MOST)
     if checked:
-        _require_stored(ops, keys)
+        rows = kinds.compare(ops, keys)
+        if behind := int((~rows["in_database"]).sum()):
+            raise Refused(
+                f"{behind:,} of {count(len(rows), 'key')} of {keys} hold what the database has "
+                "not: it would be lost. Bring it there first: caches/sync. Nothing was changed."
+            )
     elif not lost:
         _refuse_others(ops, keys, names)
     keep = bool(facts.get("keep")) and _size(ops, names) <= _KEPT_BYTES
@@ -38,16 +43,6 @@ def plan_clear(ops: Connection, keys: str, lost: bool = False) -> Planned:
         return Planned(f"{pattern}: no such key", notes=["There is nothing to take away."])
     summary = f"take away {count(len(names), 'key')} of {pattern}"
     return Planned(summary, steps, [*_notes(names, whole, keep, checked)])
-
-
-def _require_stored(ops: Connection, keys: str) -> None:
-    rows = kinds.compare(ops, keys)
-    behind = int((~rows["in_database"]).sum())
-    if behind:
-        raise Refused(
-            f"{behind:,} of {count(len(rows), 'key')} of {keys} hold what the database has not: it "
-            "would be lost. Bring it there first: caches/sync. Nothing was changed."
-        )
 
 
 def _refuse_others(ops: Connection, keys: str, names: list[str]) -> None:

@@ -82,8 +82,11 @@ def check_catalogue(ops: Connection) -> Findings:
     bad = [each for each in found if each.status != "ok"] + unanswered
     every = [fact.asked.words for fact in facts().values()]
     well = len(every) - len(bad)
-    if not visible.monitors or visible.hidden:
-        bad.append(_hidden(visible))
+    lacks = [] if visible.monitors else ["pg_monitor (what other sessions do, how replicas follow)"]
+    lacks += [f"SELECT on {count(visible.hidden, 'sequence')}"] if visible.hidden else []
+    if lacks:
+        seen = f"login {visible.login} lacks {' and '.join(lacks)}; of that nothing is known"
+        bad.append(_SEEN.unknown(seen))
     said = f"{well} of {count(len(every), 'question')} well: {', '.join(every)}"
     return Findings([*bad, _ASKED.ok(said)] if well else bad, rows)
 
@@ -127,10 +130,3 @@ def _status(row: Any) -> str:
     if row.value >= row.critical:
         return "critical"
     return "warn" if row.value >= row.warn else "ok"
-
-
-def _hidden(visible: Any) -> Finding:
-    lacks = [] if visible.monitors else ["pg_monitor (what other sessions do, how replicas follow)"]
-    lacks += [f"SELECT on {count(visible.hidden, 'sequence')}"] if visible.hidden else []
-    seen = f"login {visible.login} lacks {' and '.join(lacks)}; of that nothing is known"
-    return _SEEN.unknown(seen)

@@ -23,7 +23,10 @@ def read_plan(ops: Connection, plan: str = "") -> TerraformPlan:
     Raises UsageError (no file, no plan), NotFound, NotAllowed.
     """
     if plan:
-        path = _file(plan)
+        # As the operator's shell means it: a kernel runs in the notebook's folder.
+        path = Path(plan).expanduser()
+        beside = Path(os.environ.get("PWD", "")) / path
+        path = beside if not path.exists() and beside.exists() else path.absolute()
         try:
             content = path.read_bytes()
         except OSError as exc:
@@ -35,13 +38,6 @@ def read_plan(ops: Connection, plan: str = "") -> TerraformPlan:
     at = states.place(ops, "plan")
     found = objects.read_object(ops, at.bucket, at.key)
     return plans.parse(found["Body"], str(at))
-
-
-def _file(plan: str) -> Path:
-    """The path as the operator's shell means it: a kernel runs in the notebook's folder."""
-    path = Path(plan).expanduser()
-    beside = Path(os.environ.get("PWD", "")) / path
-    return beside if not path.exists() and beside.exists() else path.absolute()
 
 
 @check("Is the plan whole and up to date?")

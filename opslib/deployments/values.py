@@ -181,17 +181,12 @@ def _inside(value: Any) -> Any:
     return decoded(value, value) if told else value
 
 
-def _bare(value: Any) -> Any:
-    """What is compared of a Secret, to be judged and not shown."""
-    return _inside(value.value if isinstance(value, Secret) else value)
-
-
 def _within(value: Any, name: str = "", door: str = "") -> Iterator[tuple[str, str, Any]]:
     """It, and all that is in it and may lead in: behind which door, what it is called, and it.
 
     A door is what rules let through, whoever comes: it is another one when that changes.
     """
-    value = _bare(value)
+    value = _inside(value.value if isinstance(value, Secret) else value)  # judged and not shown
     yield door, name, value
     if isinstance(value, list):
         for part in value:

@@ -48,7 +48,11 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
     """
     names = named(ops, function)
     every = ops.pages("lambda", "list_event_source_mappings", _MAPPED)
-    expected = {pair for pair in _expected(ops) if pair[0] in names}
+    expected = {  # by the kinds of jobs in the target's file
+        (job["function"], ops.target["queues"][job["queue"]]["name"])
+        for job in ops.target.part("jobs").values()
+        if job.get("function") in names and "queue" in job
+    }
     found, rows = [], []
     for key in names:
         known = Function(ops, key)
@@ -69,13 +73,6 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
         told = Question("event sources", _RULE, _DOCS)
         found = [told.ok("none, and the target's file names none")]
     return Findings(found, frame(rows, SOURCES))
-
-
-def _expected(ops: Connection) -> Iterator[tuple[str, str]]:
-    """Function and queue of each kind of job in the target's file."""
-    for job in ops.target.facts.get("jobs", {}).values():
-        if "function" in job and "queue" in job:
-            yield job["function"], ops.target["queues"][job["queue"]]["name"]
 
 
 def _sent(known: Function) -> Iterator[Finding]:

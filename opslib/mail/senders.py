@@ -75,7 +75,9 @@ def _judged(ops: Connection, name: str, held: Json) -> Iterator[Finding]:
     asked = Question(f"DKIM of {name}", "signed, with its records in DNS", source)
     seen = f"{status}, signing is {'on' if on else 'off'}"
     seen += ". Its CNAMEs are in the table: are they in DNS?" * (status != "SUCCESS")
-    yield asked.judged(on and status == "SUCCESS", seen, otherwise=_bad(status), cause=DKIM)
+    # Receivers of much mail take none that is unsigned; while SES looks, it still counts.
+    bad = "critical" if status in _ENDED else "warn"
+    yield asked.judged(on and status == "SUCCESS", seen, otherwise=bad, cause=DKIM)
     way = held.get("MailFromAttributes", {})
     if domain := way.get("MailFromDomain"):
         status = str(way.get("MailFromDomainStatus", "not told"))
@@ -84,11 +86,6 @@ def _judged(ops: Connection, name: str, held: Json) -> Iterator[Finding]:
         seen = f"{status}; without it mail is {'refused' if rejects else 'sent by amazonses.com'}"
         bad = "critical" if rejects else "warn"
         yield asked.judged(status == "SUCCESS", seen, otherwise=bad, cause=MAIL_FROM)
-
-
-def _bad(status: str) -> str:
-    """Receivers of much mail take none that is unsigned; while SES looks, it still counts."""
-    return "critical" if status in _ENDED else "warn"
 
 
 def _records(ops: Connection, name: str, held: Json) -> Iterator[Json]:

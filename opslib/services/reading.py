@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property, partial
 from itertools import chain
 
@@ -104,18 +103,15 @@ class Service(Described):
         found = self.ops.pages(
             "ecs", "list_service_deployments", "serviceDeployments", limit=newest, **where
         )
-        of = self._definitions([each["targetServiceRevisionArn"] for each in found])
-        return [
-            each | {"taskDefinition": of.get(each["targetServiceRevisionArn"])} for each in found
-        ]
-
-    def _definitions(self, arns: Sequence[str]) -> dict[str, str]:
-        """Task definitions by the service revision that had them."""
+        arns = [each["targetServiceRevisionArn"] for each in found]
         read = partial(self.ops.call, "ecs", "describe_service_revisions")
         parts = map(list, batched(arns, 20))
         answers = self.ops.gather(*(partial(read, serviceRevisionArns=part) for part in parts))
         every = chain.from_iterable(answer["serviceRevisions"] for answer in answers)
-        return {each["serviceRevisionArn"]: each["taskDefinition"] for each in every}
+        of = {each["serviceRevisionArn"]: each["taskDefinition"] for each in every}
+        return [
+            each | {"taskDefinition": of.get(each["targetServiceRevisionArn"])} for each in found
+        ]
 
     def definition(self, arn: str = "") -> Json:
         """A task definition (ECS DescribeTaskDefinition); the one that the service has."""

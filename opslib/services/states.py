@@ -235,19 +235,20 @@ def _targets(service: Service) -> Iterator[Finding]:
     for group in service.target_groups:
         told = service.ops.call("elbv2", "describe_target_health", TargetGroupArn=group)
         every = [each["TargetHealth"] for each in told["TargetHealthDescriptions"]]
-        yield _health(service, group.split("/")[1], every)
-
-
-def _health(service: Service, group: str, told: list[Json]) -> Finding:
-    words, source = f"targets of {service.key} in {group}", "elbv2 DescribeTargetHealth"
-    asked = Question(words, "all healthy, at least one", source)
-    states = Counter(each["State"] for each in told)
-    seen = ", ".join(f"{many} {state}" for state, many in states.items()) or "none is registered"
-    known = beside(__file__, "ecs")["reasons"]
-    bad = [each for each in told if each["State"] in ("unhealthy", "unavailable", "unused")]
-    for reason, many in Counter(each.get("Reason", "") for each in bad).items():
-        said = next(each.get("Description", "") for each in bad if each.get("Reason", "") == reason)
-        seen += f"; {many} {reason}: {known.get(reason, 'not understood')} ({said})"
-    well, few = bool(states["healthy"]) and not bad, "warn" if states["healthy"] else "critical"
-    cause, follows = "targets-unhealthy", "services/health"
-    return asked.judged(well, seen, otherwise=few, cause=cause, next=follows)
+        words = f"targets of {service.key} in {group.split('/')[1]}"
+        asked = Question(words, "all healthy, at least one", "elbv2 DescribeTargetHealth")
+        states = Counter(each["State"] for each in every)
+        seen = ", ".join(f"{many} {state}" for state, many in states.items())
+        bad = [each for each in every if each["State"] in ("unhealthy", "unavailable", "unused")]
+        said = {each.get("Reason", ""): each.get("Description", "") for each in reversed(bad)}
+        for reason, many in Counter(each.get("Reason", "") for each in bad).items():
+            means = beside(__file__, "ecs")["reasons"].get(reason, "not understood")
+            seen += f"; {many} {reason}: {means} ({said[reason]})"
+        few = "warn" if states["healthy"] else "critical"
+        yield asked.judged(
+            bool(states["healthy"]) and not bad,
+            seen or "none is registered",
+            otherwise=few,
+            cause="targets-unhealthy",
+            next="services/health",
+        )

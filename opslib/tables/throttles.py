@@ -144,9 +144,11 @@ def _side(told: _Told, side: str, index: str, asked: Question) -> Iterator[Findi
     why = {cause: f"{_MEANS[cause]} (CloudWatch's own reason)" for cause in named}
     guessed = {} if named else dict([_guessed(told, side, index)])
     served = told.sums.get(told.used(side, index), 0) / 100  # a client's retries hide so few
+    by = [f"{m.operation} {n:,.0f}" for m, n in told.sums.items() if m.operation and n]
+    of = f" ({', '.join(by)})" if by else ""
     for cause, text in (why or guessed).items():
         requests = named.get(cause, whole)
-        seen = f"{requests:,.0f} {side.lower()}s were throttled{_operations(told)}: {text}"
+        seen = f"{requests:,.0f} {side.lower()}s were throttled{of}: {text}"
         if index:
             seen += ". What is written to the table waits for its indexes" * (side == "Write")
         yield asked.answer(
@@ -155,11 +157,6 @@ def _side(told: _Told, side: str, index: str, asked: Question) -> Iterator[Findi
             cause=INDEX if index else cause,
             next="tables/throttling",
         )
-
-
-def _operations(told: _Told) -> str:
-    by = [f"{m.operation} {n:,.0f}" for m, n in told.sums.items() if m.operation and n]
-    return f" ({', '.join(by)})" if by else ""
 
 
 def _guessed(told: _Told, side: str, index: str) -> tuple[str, str]:

@@ -107,7 +107,13 @@ def _done(
     within = [
         act for act in acts if start <= act.time <= end and not act.of("userIdentity.invokedBy")
     ]
-    ours, retried = _known(found, start)
+    # By this record, and by others that ran meanwhile; and what was sent again.
+    ours, retried = set(), set()
+    for other in records.list_records(target=found.target, since=start - timedelta(days=1)):
+        if other.arn == found.arn and (other.ended or start) >= start:
+            for call in records.details(other).get("calls") or ():
+                ours.add(call["request_id"])
+                retried |= {call["operation"]} if call["retries"] else set()
     lacking = [
         act
         for act in within
@@ -119,17 +125,6 @@ def _done(
         named = [f"{a.name} {cut(a.resource, 100)} at {a.time:%H:%M:%S}" for a in lacking]
         return _told(asked, "warn", f"{seen}. In none: {few(named, _SHOWN)}", unseen, young=False)
     return _told(asked, "ok", seen, unseen, young)
-
-
-def _known(found: Record, start: datetime) -> tuple[set[str], set[str]]:
-    """The request ids of this record, and of others that ran meanwhile; what was sent again."""
-    ids, retried = set(), set()
-    for other in records.list_records(target=found.target, since=start - timedelta(days=1)):
-        if other.arn == found.arn and (other.ended or start) >= start:
-            for call in records.details(other).get("calls") or ():
-                ids.add(call["request_id"])
-                retried |= {call["operation"]} if call["retries"] else set()
-    return ids, retried
 
 
 def _told(asked: Question, status: str, seen: str, unseen: list[str], young: bool) -> Finding:

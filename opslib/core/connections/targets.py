@@ -88,6 +88,10 @@ class Target:
         """
         return self.facts[section]
 
+    def part(self, section: str) -> Any:
+        """A section of the facts; an empty one where it is not described."""
+        return self.facts.get(section, {})
+
     @property
     def may_apply_at_once(self) -> bool:
         """Its policy lets a plan be applied that nobody saw; its practice copy always does."""

@@ -220,18 +220,12 @@ def shown(answer: Any, limit: int) -> Frame:
     import pandas as pd
 
     rows = [list(map(cell, row)) for row in answer.fetchmany(limit)]
-    names = _distinct(list(answer.keys()))
+    names: list[str] = []
+    for name in map(printable, answer.keys()):  # one that comes twice gets a number
+        number = sum(other == name or other.startswith(f"{name} (") for other in names)
+        names.append(f"{name} ({number + 1})" if name in names else name)
     # whole numbers stay whole beside NULL
     return pd.DataFrame(rows, columns=names, dtype="object").convert_dtypes()
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """A name that comes twice gets a number."""
-    found: list[str] = []
-    for name in map(printable, names):
-        number = sum(other == name or other.startswith(f"{name} (") for other in found)
-        found.append(f"{name} ({number + 1})" if name in found else name)
-    return found
 
 
 def plot_query(found: Findings) -> Picture:
