@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from opslib.core import (
-    LAB,
     Action,
     Connection,
     Facts,
@@ -145,8 +144,7 @@ def newest(facts: Facts) -> str:
 
 def state_of_first(ops: Connection) -> State:
     """Of the target that has each migration before this one (`migrations_first`)."""
-    first = ops.target["database"]["migrations_first"]
-    return find_state(ops.beside((LAB if ops.target.lab else "") + first))
+    return find_state(ops.beside(ops.target["database"]["migrations_first"]))
 
 
 @check("Migrations")

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from opslib.core import (
-    LAB,
     Aws,
     Connection,
     Finding,
@@ -57,7 +56,7 @@ def _facts(ops: Connection, scope: str) -> Json:
 
 def source(ops: Connection) -> Connection:
     """A connection to the target that the data comes from."""
-    return ops.beside((LAB if ops.target.lab else "") + ops.target["sync"]["source"])
+    return ops.beside(ops.target["sync"]["source"])
 
 
 def compare_sides(ops: Connection, scope: str) -> Frame:

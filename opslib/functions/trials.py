@@ -24,6 +24,7 @@ from opslib.core import (
     check,
     count,
     tried,
+    unread,
     window,
 )
 from opslib.core.reads.functions import Function, modified
@@ -50,7 +51,7 @@ def check_shares(ops: Connection, hours: float = 24) -> Findings:
     for name, alias in aliases.items():
         asked = Question(f"shares of {name}", "one version, or a newer one on trial", _DOCS)
         if isinstance(alias, OpsError):
-            found.append(answer(asked, _raised, alias))
+            found.append(unread(asked, alias))
         elif weights(alias):
             found.append(answer(asked, _split, ops, asked, name, alias))
             found += _trial(ops, asked, name, alias, hours)
@@ -64,10 +65,6 @@ def check_shares(ops: Connection, hours: float = 24) -> Findings:
 def _alias(ops: Connection, name: str) -> Json:
     alias = Function(ops, name).alias() or {}
     return alias if alias["FunctionVersion"] else {}
-
-
-def _raised(error: OpsError) -> Finding:
-    raise error
 
 
 def _split(ops: Connection, asked: Question, name: str, alias: Json) -> Finding:
@@ -93,7 +90,7 @@ def _trial(
         found = traffic(ops, name, alias["FunctionVersion"], window(ops, 60 * hours))
         yield from judge_trial(asked, alias, found)
     except OpsError as exc:
-        yield answer(asked, _raised, exc)
+        yield unread(asked, exc)
 
 
 def _number(version: str) -> float:

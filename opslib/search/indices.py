@@ -150,8 +150,7 @@ def find_documents(ops: Connection, index: str, empty: bool = False) -> Frame:
     """
     facts = described(ops, index)
     # The rows first: what is indexed meanwhile is there when it is looked for.
-    rows = ask(ops, f"SELECT {_id(facts)} AS id FROM {_rows(facts)}", limit=_MOST)
-    wanted = set(_few(list(rows["id"]), "rows"))
+    wanted = set(_ids(ops, facts))
     held = set() if empty else set(_held(ops, str(facts["index"])))
     changed, minutes = facts.get("changed"), int(facts.get("settle_minutes", 10))
     late = f"{quoted(changed)} < now() - interval '{minutes} minutes'" if changed else "true"
@@ -184,6 +183,11 @@ def _why(held: bool, late: Any) -> str:
 
 def _id(facts: Json) -> str:
     return f"{quoted(facts.get('id', 'id'))}::text"
+
+
+def _ids(ops: Connection, facts: Json) -> list[str]:
+    found = ask(ops, f"SELECT {_id(facts)} AS id FROM {_rows(facts)}", limit=_MOST)
+    return _few(list(found["id"]), "rows")
 
 
 def _held(ops: Connection, name: str) -> list[str]:

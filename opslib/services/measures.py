@@ -68,20 +68,21 @@ def read(service: Service, group: Json, within: Window) -> Frame:
 
     A count that CloudWatch leaves out is 0.
     """
+    import pandas as pd
+
     of = {
         "group": ("AWS/ApplicationELB", group),
         "balancer": ("AWS/ApplicationELB", {"LoadBalancer": group["LoadBalancer"]}),
         "service": ("AWS/ECS", service.dimensions),
     }
     seconds = functions.period(within)
-    queries = [
-        metrics.asked(name, of[whose][0], metric, of[whose][1], statistic, seconds)
+    asked = {
+        name: (of[whose][0], metric, of[whose][1], statistic, seconds)
         for name, (metric, statistic, whose) in MEASURES.items()
-    ]
-    found = metrics.query(service.ops, queries, within)
-    over = within.end - timedelta(seconds=seconds)  # a period that is still counted is no whole
-    wide = found[found["time"] <= over].pivot_table("value", "time", "id")
-    wide = wide.reindex(columns=[*MEASURES])
+    }
+    wide = pd.DataFrame(metrics.series(service.ops, asked, within))
+    # a period that is still counted is no whole
+    wide = wide[wide.index <= within.end - timedelta(seconds=seconds)]
     wide[COUNTED] = wide[COUNTED].fillna(0.0)
     return frame(wide.reset_index().to_dict("records"), COLUMNS).set_index("time")
 

@@ -95,12 +95,8 @@ def _rows(machine: Machine, minutes: float) -> Finding:
 def _counted(machine: Machine, minutes: float, *names: str) -> list[int]:
     """Sums of the machine's metrics."""
     about, ops = {"StateMachineArn": machine.arn}, machine.ops
-    queries = [
-        metrics.asked(f"m{at}", "AWS/States", name, about, "Sum", 300, name)
-        for at, name in enumerate(names)
-    ]
-    sums = metrics.query(ops, queries, window(ops, minutes)).groupby("label")["value"].sum()
-    return [int(sums.get(name, 0)) for name in names]
+    asked = {name: ("AWS/States", name, about, "Sum") for name in names}
+    return [int(of.sum()) for of in metrics.series(ops, asked, window(ops, minutes)).values()]
 
 
 def _throttled(machine: Machine, minutes: float) -> Finding:
