@@ -14,6 +14,7 @@ from opslib.core import (
     Question,
     UsageError,
     batched,
+    caches,
     check,
     count,
     dtypes,
@@ -22,7 +23,6 @@ from opslib.core import (
     number,
 )
 from opslib.core.actions.stores.caches import is_stored, read_stored
-from opslib.core.connections import caches
 from opslib.core.reads.stores.caches import find, raw, values
 
 UNSYNCED = "usage-not-synced"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from opslib.core import Connection, Findings, Json, Question, check, dtypes, frame
-from opslib.core.plans import maintenance
+from opslib.core import Connection, Findings, Json, Question, check, dtypes, frame, maintenance
 
 WINDOWS = dtypes("""
     opens    utc

@@ -26,10 +26,11 @@ from opslib.core import (
     check,
     count,
     frame,
+    services,
     sign_of,
+    signs,
+    stops,
 )
-from opslib.core.checks.signs import signs
-from opslib.core.reads import services, stops
 
 LINES = {"time": UTC_TIME, "message": "str"}
 FAILED, HANGS = "migration-failed", "migration-hangs"

@@ -24,8 +24,8 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    objects,
 )
-from opslib.core.reads.stores import objects
 
 STATES = dtypes("""
     serial            Int64

@@ -9,9 +9,18 @@ import os
 import re
 from pathlib import Path
 
-from opslib.core import Connection, Finding, Findings, NotFound, Question, UsageError, answer, check
-from opslib.core.reads.stores import objects
-from opslib.core.text import Text
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    NotFound,
+    Question,
+    Text,
+    UsageError,
+    answer,
+    check,
+    objects,
+)
 from opslib.deployments import plans, states
 from opslib.deployments.findings import drifted, judged, whole
 from opslib.deployments.plans import TerraformPlan

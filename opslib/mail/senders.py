@@ -20,9 +20,9 @@ from opslib.core import (
     frame,
     logs,
     sign_of,
+    signs,
     window,
 )
-from opslib.core.checks.signs import signs
 from opslib.mail.accounts import PAUSED, SANDBOX, at
 
 UNVERIFIED, DKIM, MAIL_FROM = "mail-not-verified", "mail-dkim-failed", "mail-from-failed"

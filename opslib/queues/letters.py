@@ -9,8 +9,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from opslib import jobs
-from opslib.core import Connection, Json, OpsError, Sign, dtypes
-from opslib.core.reads.stores.queues import Queue, depths
+from opslib.core import Connection, Json, OpsError, Queue, Sign, depths, dtypes
 from opslib.queues.proofs import Proofs
 from opslib.queues.reasons import attributes_of, find_field, find_reason, unwrapped
 

@@ -12,8 +12,7 @@ from itertools import product
 from typing import Any
 from urllib.parse import unquote_plus
 
-from opslib.core import FAILURES, Connection, OpsError, Sign, beside, sign_of
-from opslib.core.checks.signs import signs
+from opslib.core import FAILURES, Connection, OpsError, Sign, beside, sign_of, signs
 from opslib.core.reads.stores.objects import versions_at
 
 PURGE = "queues/purge"

@@ -12,9 +12,11 @@ from opslib.core import (
     Frame,
     OpsError,
     Question,
+    Queue,
     check,
     cut,
     decoded,
+    depths,
     dtypes,
     frame,
     metrics,
@@ -23,7 +25,6 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.causes import BACKLOG
-from opslib.core.reads.stores.queues import Queue, depths
 from opslib.queues.letters import LETTERS, Dead
 from opslib.queues.proofs import BACK, PURGE, SIGNS
 

@@ -21,11 +21,11 @@ from opslib.core import (
     check,
     clock,
     count,
+    networks,
     number,
+    signs,
     window,
 )
-from opslib.core.checks.signs import signs
-from opslib.core.reads import networks
 from opslib.services import measures
 from opslib.services.reading import Service
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from opslib.core import Anew, Connection, Frame, Json, Step, dtypes, frame
-from opslib.core.reads import services
+from opslib.core import Anew, Connection, Frame, Json, Step, dtypes, frame, services
 from opslib.services.reading import Service
 
 CONSUMERS = dtypes("""

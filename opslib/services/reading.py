@@ -7,6 +7,7 @@ from itertools import chain
 
 from opslib.core import (
     Connection,
+    Described,
     Frame,
     Json,
     Kind,
@@ -19,7 +20,6 @@ from opslib.core import (
     frame,
     services,
 )
-from opslib.core.reads.described import Described
 
 SERVICE = Kind(**beside(__file__, "ecs")["kind"])
 REVISIONS = dtypes("""

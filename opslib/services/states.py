@@ -20,10 +20,11 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    services,
     sign_of,
+    signs,
+    stops,
 )
-from opslib.core.checks.signs import signs
-from opslib.core.reads import services, stops
 from opslib.services.reading import Service, number
 
 TASKS = dtypes("""

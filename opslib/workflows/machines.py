@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from opslib.core import (
+    Described,
     Frame,
     Json,
     NotFound,
@@ -17,7 +18,6 @@ from opslib.core import (
     quoted,
     sql,
 )
-from opslib.core.reads.described import Described
 
 EXECUTIONS = dtypes("""
     execution str

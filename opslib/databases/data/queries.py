@@ -15,8 +15,10 @@ from opslib.core import (
     Json,
     NotFound,
     OpsError,
+    Picture,
     Question,
     Refused,
+    Text,
     UsageError,
     answer,
     ask,
@@ -24,13 +26,12 @@ from opslib.core import (
     count,
     first_rows,
     frame,
+    plots,
     require_known,
     sessions,
 )
-from opslib.core.checks import plots
-from opslib.core.checks.plots import Picture
 from opslib.core.connections.sql import brief
-from opslib.core.text import Text, cell, printable
+from opslib.core.text import cell, printable
 from opslib.databases.data import query_plans
 
 _MOST = 1000  # rows, as far as they are counted

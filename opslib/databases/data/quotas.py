@@ -8,6 +8,7 @@ from opslib.core import (
     Connection,
     Findings,
     Frame,
+    Picture,
     Question,
     ask,
     check,
@@ -15,9 +16,8 @@ from opslib.core import (
     frame,
     identifier,
     number,
+    plots,
 )
-from opslib.core.checks import plots
-from opslib.core.checks.plots import Picture
 from opslib.core.connections.sql import literal
 from opslib.databases.data.queries import find_query
 

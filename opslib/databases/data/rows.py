@@ -19,6 +19,7 @@ from opslib.core import (
     Shown,
     Sql,
     Step,
+    Text,
     check,
     count,
     planner,
@@ -27,7 +28,6 @@ from opslib.core import (
     sql,
 )
 from opslib.core.connections.sql import brief
-from opslib.core.text import Text
 from opslib.databases.data import effects, queries
 from opslib.databases.data.effects import Effect
 from opslib.databases.instances import snapshots

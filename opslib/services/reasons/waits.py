@@ -15,8 +15,8 @@ from opslib.core import (
     logs,
     metrics,
     number,
+    signs,
 )
-from opslib.core.checks.signs import signs
 from opslib.services.reading import Service
 
 THROTTLED = "upstream-throttled"
