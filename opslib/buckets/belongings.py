@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib import tables
 from opslib.core import (
@@ -30,8 +29,7 @@ _NAMED = re.compile(r"\{(\w+)\}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:+=-]{2,127}")  # no slash, no wildcard, no space
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A key of a bucket, or a prefix, and all that it has."""
 
     bucket: str
@@ -48,8 +46,7 @@ class Place:
             yield {"key": key, **numbers, "size_bytes": size}
 
 
-@dataclass(frozen=True)
-class Belongings:
+class Belongings(NamedTuple):
     """What there is of an id. `row`: whether a row of a database says where it is."""
 
     row: bool

@@ -32,12 +32,12 @@ from opslib.core import (
     dtypes,
     frame,
     number,
+    objects,
     planner,
     quoted,
+    sql,
 )
 from opslib.core.actions.stores.searches import Take
-from opslib.core.connections.sql import literal
-from opslib.core.reads.stores.objects import digest_of, versions_at
 
 PARTS = dtypes("""
     place      str
@@ -165,7 +165,7 @@ def plan_erasure(ops: Connection, kind: str, id: str) -> Planned:
         steps.append(Step(f"Take {id} out of the search index {index}", take, after="absent"))
     notes = ["It cannot be undone. Copies that stay are in the table above."]
     if found.row:
-        table, where = quoted(facts["table"]), f"WHERE {quoted(facts['id'])} = {literal(id)}"
+        table, where = quoted(facts["table"]), f"WHERE {quoted(facts['id'])} = {sql.literal(id)}"
         marks = facts.get("set")
         what = f"UPDATE {table} SET {marks} {where}" if marks else f"DELETE FROM {table} {where}"
         row = databases.steps_for_statement(ops, what, 1, False)
@@ -178,7 +178,7 @@ def plan_erasure(ops: Connection, kind: str, id: str) -> Planned:
 
 
 def _emptied(place: Place) -> Step:
-    shown = digest_of(each[:2] for each in place.versions)
+    shown = objects.digest_of(each[:2] for each in place.versions)
     return Step(
         f"Erase {count(len(place.versions), 'version')} of {place.named} in {place.bucket}",
         Erase(place.bucket, place.named, len(place.versions), shown),
@@ -195,7 +195,7 @@ def check_erased(ops: Connection, kind: str, id: str, steps: Sequence[Step]) -> 
         if isinstance(do, Erase):
             what = f"versions of {do['named']} in {do['bucket']}"
             asked = Question(what, "none", "s3 ListObjectVersions")
-            left = len(versions_at(ops, do["bucket"], do["named"]))
+            left = len(objects.versions_at(ops, do["bucket"], do["named"]))
             found.append(asked.judged(not left, f"{left:,} of {do['versions']:,} are left"))
         if isinstance(do, Take):
             asked = Question(f"entry in {do['index']}", "none", f"GET /{do['index']}/_mget")

@@ -25,9 +25,9 @@ from opslib.core import (
     dtypes,
     frame,
     look,
+    objects,
     planner,
 )
-from opslib.core.reads.stores.objects import exists
 
 SETTINGS = dtypes("""
     setting str
@@ -46,7 +46,7 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
     """
     facts = ops.target["buckets"][bucket]
     name = facts["name"]
-    if not exists(ops, name):
+    if not objects.exists(ops, name):
         return Findings(missing(ops, name))
     rows, found = [], [_there(name).ok("there", cause=GONE)]
     for setting, value in _look(ops, facts).items():
@@ -167,7 +167,7 @@ def plan_create(ops: Connection, bucket: str) -> Planned:
     """
     facts = ops.target["buckets"][bucket]
     name, region = facts["name"], ops.target.region
-    there = exists(ops, name)
+    there = objects.exists(ops, name)
     seen = _look(ops, facts) if there else dict.fromkeys(described(facts))
     steps = [setting.step(value) for setting, value in seen.items() if not setting.met(value)]
     if there:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.core import Connection, Findings, Question, check, count, cut, dtypes
-from opslib.core.connections.sql import query
+from opslib.core import Connection, Findings, Question, check, count, cut, dtypes, sql
 
 ACTIVITY = dtypes("""
     pid         int64
@@ -36,7 +35,7 @@ def check_activity(ops: Connection, seconds: float = 60) -> Findings:
     Evidence: ACTIVITY.
     """
     waits = min(_WAITS_SECONDS, seconds)
-    found = query(ops, _ACTIVITY_SQL, ACTIVITY, seconds=seconds, waits=waits)
+    found = sql.query(ops, _ACTIVITY_SQL, ACTIVITY, seconds=seconds, waits=waits)
     asked = Question(
         f"Nothing runs for over {seconds:g} s or waits for a lock",
         "nothing",

@@ -122,8 +122,7 @@ def check_runs(ops: Connection) -> Findings:
     read: list[Json] = []
     found = answer(asked, _judged, ops, asked, ours[0], container, read)
     rows = [
-        {"time": datetime.fromtimestamp(each["timestamp"] / 1000, UTC), "message": each["message"]}
-        for each in read
+        (datetime.fromtimestamp(each["timestamp"] / 1000, UTC), each["message"]) for each in read
     ]
     return Findings(found, frame(rows, LINES) if rows else None)
 

@@ -29,11 +29,11 @@ from opslib.core import (
     functions,
     planner,
     result,
+    sql,
     unread,
 )
 from opslib.core.actions.actions import Appears, find_object
 from opslib.core.connections.http import keyed
-from opslib.core.connections.sql import value as sql_value
 
 RELEASES = dtypes("""
     function    str
@@ -146,7 +146,7 @@ def _shown(ops: Connection, words: str, id: str) -> Finding:
 def _flagged(ops: Connection, words: str, id: str) -> Finding:
     row, name = databases.soft_delete_flag(ops), ops.target["database"]["soft_delete"]["flag"]
     statement = f"SELECT {row.flag} FROM {row.table} WHERE {row.id} = CAST(:id AS {row.type})"
-    value = sql_value(ops, statement, {"id": id})
+    value = sql.value(ops, statement, {"id": id})
     seen = "no such row" if value is None else f"{name} is {str(value).lower()}"
     return Question(words, f"{name} is true", row.table).judged(value is True, seen)
 

@@ -55,7 +55,9 @@ def check_file(ops: Connection, plan: str = "", hours: float = 24) -> Findings:
     read = read_plan(ops, plan)
     made = f"{read.made:%Y-%m-%d %H:%M} UTC" if read.made else "at a time that it does not say"
     note = f"{read.where}, by Terraform {read.version}, made {made}."
-    return Findings([whole(read), _newest(ops, read), _aged(ops, read, hours)], note=note)
+    return Findings(
+        [whole(read), answer(_NEWEST, _newest, ops, read), _aged(ops, read, hours)], note=note
+    )
 
 
 def _aged(ops: Connection, plan: TerraformPlan, hours: float) -> Finding:
@@ -78,17 +80,14 @@ _NEWEST = Question(
 
 
 def _newest(ops: Connection, plan: TerraformPlan) -> Finding:
-    def look() -> Finding:
-        written = states.written(ops)
-        seen = f"the state is of {written:%Y-%m-%d %H:%M} UTC"
-        if plan.made is None:
-            return _NEWEST.unknown(f"{seen}, and the plan's time is not known: {_UNDATED}")
-        if plan.made >= written:
-            return _NEWEST.ok(seen)
-        seen += ", newer than the plan: it says nothing of today, and Terraform refuses to "
-        return _NEWEST.unknown(f"{seen}apply it. Plan again")
-
-    return answer(_NEWEST, look)
+    written = states.written(ops)
+    seen = f"the state is of {written:%Y-%m-%d %H:%M} UTC"
+    if plan.made is None:
+        return _NEWEST.unknown(f"{seen}, and the plan's time is not known: {_UNDATED}")
+    if plan.made >= written:
+        return _NEWEST.ok(seen)
+    seen += ", newer than the plan: it says nothing of today, and Terraform refuses to "
+    return _NEWEST.unknown(f"{seen}apply it. Plan again")
 
 
 @check("Was something changed outside Terraform?")
@@ -122,7 +121,8 @@ def check_reverted(ops: Connection, plan: str) -> Findings:
         )
     read = read_plan(ops, plan)
     would = judged(read)
-    return Findings([whole(read), _newest(ops, read), *would], would.evidence, would.note)
+    newest = answer(_NEWEST, _newest, ops, read)
+    return Findings([whole(read), newest, *would], would.evidence, would.note)
 
 
 # Terraform's own commands, with the target's names in them: the operator runs them, nothing here.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import beside, cut, decoded, names_a_secret, redaction
 
@@ -116,8 +116,7 @@ def _filled(value: Any) -> Any:
     return SENSITIVE if isinstance(value, Secret) else value
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """An attribute, and what it was and becomes.
 
     Of a list: what goes out (`- …`), what comes in (`+ …`), else empty.

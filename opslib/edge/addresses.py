@@ -80,8 +80,7 @@ def list_blocked(ops: Connection) -> Frame:
             since |= dict.fromkeys(now - (before or now), (act.time, act.by))
             before = now
     told = {each: since.get(each, (None, unknown)) for each in known.addresses}
-    rows = [{"address": each, "since": when, "by": by} for each, (when, by) in told.items()]
-    return frame(rows, BLOCKED)
+    return frame(((each, *since_when) for each, since_when in told.items()), BLOCKED)
 
 
 @check("Does the set turn anybody away?")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from opslib.core import (
@@ -88,15 +88,15 @@ def _judged(ops: Connection, name: str, held: Json) -> Iterator[Finding]:
         yield asked.judged(status == "SUCCESS", seen, otherwise=bad, cause=MAIL_FROM)
 
 
-def _records(ops: Connection, name: str, held: Json) -> Iterator[Json]:
+def _records(ops: Connection, name: str, held: Json) -> Iterator[Sequence[str]]:
     dkim = held.get("DkimAttributes", {})
     zone = dkim.get("SigningHostedZone", "dkim.amazonses.com")
     for token in dkim.get("Tokens", ()):
         record = f"{token}._domainkey.{name}"
-        yield {"identity": name, "record": record, "type": "CNAME", "value": f"{token}.{zone}"}
+        yield name, record, "CNAME", f"{token}.{zone}"
     if domain := held.get("MailFromAttributes", {}).get("MailFromDomain"):
         mx = f"10 feedback-smtp.{ops.target.region}.amazonses.com"
-        yield {"identity": name, "record": domain, "type": "MX", "value": mx}
+        yield name, domain, "MX", mx
 
 
 @check("Does the configuration set send, and tell what became of the mail?")

@@ -12,8 +12,7 @@ from itertools import product
 from typing import Any
 from urllib.parse import unquote_plus
 
-from opslib.core import FAILURES, Connection, OpsError, Sign, beside, sign_of, signs
-from opslib.core.reads.stores.objects import versions_at
+from opslib.core import FAILURES, Connection, OpsError, Sign, beside, objects, sign_of, signs
 
 PURGE = "queues/purge"
 BROKEN, GONE, BACK, KEPT, UNPROVEN, LOOK = PROVEN = signs(beside(__file__, "proofs"))
@@ -75,7 +74,7 @@ class Proofs:
             found = [
                 version.latest
                 for name in {key, unquote_plus(key)}  # S3's events write keys URL-encoded
-                for version in versions_at(self.ops, bucket, name)
+                for version in objects.versions_at(self.ops, bucket, name)
                 if not version.marker
             ]
         except OpsError:

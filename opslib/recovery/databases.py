@@ -5,7 +5,7 @@ Stop who writes; restore beside; point the secret at the restored one; let them 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from inspect import unwrap
 from typing import Any
@@ -56,10 +56,9 @@ def plan_recovery(
     secret says no host).
     """
     clock.require_phase("database", phase)
-    restore = partial(unwrap(databases.plan_restore), ops, snapshot, to, name)
-    plans: dict[str, Callable[[], Planned]] = {
+    plans = {
         "stop": partial(_stop, ops),
-        "restore": restore,
+        "restore": partial(unwrap(databases.plan_restore), ops, snapshot, to, name),
         "switch": partial(_switch, ops, name),
         "resume": partial(_resume, ops),
     }

@@ -99,7 +99,7 @@ def check_elsewhere(ops: Connection) -> Findings:
         found = ops.gather(*(partial(_looked, ops, there, each) for each in parts))
         statuses = [{"ok": "yes", "critical": "no"}.get(f.status, "unknown") for f in found]
     rows = [
-        {"order": at, "part": part.title, "there": status, "then": part.then}
+        (at, part.title, status, part.then)
         for at, (part, status) in enumerate(zip(parts, statuses, strict=True), 1)
     ]
     return Findings(found, frame(rows, ORDER))

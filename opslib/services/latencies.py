@@ -249,11 +249,11 @@ REASONS = {
 
 def _marks(seen: Seen) -> Frame:
     rows = [
-        {
-            "time": each["createdAt"],
-            "what": f"r{revision(of)}" if (of := each.get("taskDefinition")) else "deployed",
-            "kind": "deployment",
-        }
+        (
+            each["createdAt"],
+            f"r{revision(of)}" if (of := each.get("taskDefinition")) else "deployed",
+            "deployment",
+        )
         for each in seen.deployments
     ]
     return frame(rows, MARKS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import (
     Connection,
@@ -57,8 +57,7 @@ class _Metric:
         return "AWS/DynamoDB", self.name, given, "Sum", _SECONDS
 
 
-@dataclass(frozen=True)
-class _Told:
+class _Told(NamedTuple):
     """What CloudWatch tells of a table: sums, and the most in a second, by metric."""
 
     table: Table

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import (
     Connection,
@@ -42,8 +41,7 @@ _NOT_HELD = "and a read-only session does not hold it back. Nothing was asked."
 _READ = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|values|table)\b", re.I | re.S)
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """What is asked.
 
     `plot`: the columns of a bar chart, label and height; none when a chart says nothing. `at_most`:
@@ -197,7 +195,7 @@ def _choice(ops: Connection) -> Findings:
             f"parameters/targets/{ops.target.key}.yaml describes no database.queries. "
             "Give a SELECT of your own as `query`."
         )
-    rows = [{"query": name, "title": said["title"]} for name, said in named.items()]
+    rows = ((name, said["title"]) for name, said in named.items())
     asked = Question("queries that the target's file names")
     return Findings(asked.ok(", ".join(named)), frame(rows, QUERIES), _CHOOSE)
 
