@@ -95,11 +95,12 @@ def check_orphans(ops: Connection, kind: str, max_share_percent: float = 20.0) -
 def check_named(ops: Connection) -> Findings:
     """Of some rows of each kind, the same ones each time: many that are lost are seen, not one."""
     kinds = {key: of for key, of in ops.target["orphans"].items() if not of.get("temporary")}
-
-    def named(kind: str) -> Finding:
-        return sampled(ops, f"objects of {kind}", kinds[kind], len(kinds))
-
-    return Findings(ops.each(named, kinds, "objects of {}").values())
+    named = ops.each(
+        lambda kind: sampled(ops, f"objects of {kind}", kinds[kind], len(kinds)),
+        kinds,
+        "objects of {}",
+    )
+    return Findings(named.values())
 
 
 def _finding(seen: Scan, facts: Facts, most: float) -> Finding:

@@ -10,16 +10,17 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
+    Function,
     Json,
     Question,
     Read,
     check,
     dtypes,
     frame,
+    functions,
     logs,
     look,
 )
-from opslib.core.reads.functions import LATEST, Function, named
 
 SOURCES = dtypes("""
     function str
@@ -46,7 +47,7 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
     One that is off lets its queue grow in silence. Evidence: SOURCES (Lambda
     ListEventSourceMappings).
     """
-    names = named(ops, function)
+    names = functions.named(ops, function)
     every = ops.pages("lambda", "list_event_source_mappings", _MAPPED)
     expected = {  # by the kinds of jobs in the target's file
         (job["function"], ops.target["queues"][job["queue"]]["name"])
@@ -59,7 +60,7 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
         for mapping in every:
             called, _, qualifier = mapping["calls"].partition(":function:")[2].partition(":")
             if called == known.name:
-                row = mapping | {"function": key, "calls": qualifier or LATEST}
+                row = mapping | {"function": key, "calls": qualifier or functions.LATEST}
                 row["source"] = (mapping["source"] or "?").rpartition(":")[2]
                 rows.append(row)
                 found.append(_judged(known, row, (key, row["source"]) in expected))

@@ -16,6 +16,7 @@ from opslib.core import (
     Finding,
     Findings,
     Frame,
+    Function,
     Json,
     OpsError,
     Question,
@@ -23,11 +24,11 @@ from opslib.core import (
     answer,
     check,
     count,
+    functions,
     tried,
     unread,
     window,
 )
-from opslib.core.reads.functions import Function, modified
 from opslib.core.reads.versions import most_errors, traffic
 from opslib.functions.configurations import shares, told_shares, weights
 
@@ -75,7 +76,7 @@ def _split(ops: Connection, asked: Question, name: str, alias: Json) -> Finding:
         seen += f"; version {older[0]} is older than {own}, its own: a trial is of a newer one"
         return asked.warn(seen, next="functions/rollback")
     newest = max(weights(alias), key=_number)
-    made = modified(Function(ops, name).configuration(newest))
+    made = functions.modified(Function(ops, name).configuration(newest))
     well = ops.now() - made < _TRIAL
     seen += f"; version {newest} is of {made:%Y-%m-%d %H:%M}"
     seen += "" if well else ": a trial that nobody ended?"
@@ -172,7 +173,7 @@ def judge_untried(
     (rows of `versions.TRAFFIC`) and the time since it was published.
     """
     live = Function(ops, function).live()
-    waited = min(ops.now() - modified(live), timedelta(hours=hours))
+    waited = min(ops.now() - functions.modified(live), timedelta(hours=hours))
     others, of = int(found["requests"].sum()), f"version {live['Version']}"
     usual = others * (waited / timedelta(hours=hours))
     seen = f"no request of {of} ended in {hours:g} h"

@@ -30,6 +30,7 @@ from opslib.core import (
     frame,
     metrics,
     number,
+    tried,
     unread,
     window,
 )
@@ -127,7 +128,8 @@ def check_latency(
     )
     seen = Seen(known, within, rows, slow if slow == slow else None, deployments)
     reasons = [answer(f"{name} of {service}", reason, seen) for name, reason in REASONS.items()]
-    reasons += _measured(seen)
+    asks = tried(partial(waits.measured, known, within, seen.slow_times))
+    reasons += [unread(f"what {service} asks", asks)] if isinstance(asks, OpsError) else asks
     explained = any(each.status == "warn" for each in reasons)
     found = [_taken(seen, explained), _waited(seen, explained), *reasons]
     note = f"{within}. Slow: p95 over {number(seen.slow_s, 's')}." if seen.slow_s else f"{within}."
@@ -212,14 +214,6 @@ def _deployed(seen: Seen) -> Finding:
         return asked.ok(said, cause=REVISION)
     said = f"it began with {measures.told(found, seen.within)}"
     return asked.warn(said, cause=REVISION, next="services/rollback")
-
-
-def _measured(seen: Seen) -> Findings:
-    """What it asks, by their key metrics; what cannot be read is a finding of its own."""
-    try:
-        return Findings(waits.measured(seen.service, seen.within, seen.slow_times))
-    except OpsError as exc:
-        return Findings(unread(f"what {seen.service.key} asks", exc))
 
 
 def _asked(seen: Seen) -> Finding:
