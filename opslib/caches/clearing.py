@@ -36,7 +36,10 @@ def plan_clear(ops: Connection, keys: str, lost: bool = False) -> Planned:
             )
     elif not lost:
         _refuse_others(ops, keys, names)
-    keep = bool(facts.get("keep")) and _size(ops, names) <= _KEPT_BYTES
+    # Of the texts that they hold; what is no text is small by no means.
+    keep = bool(facts.get("keep")) and _KEPT_BYTES >= sum(
+        _KEPT_BYTES if each is None else len(each) for each in values(ops, names).values()
+    )
     stored = kinds.stored_sql(ops, keys) if checked else ""
     steps = [*_steps(names, keep, stored)]
     if not steps:
@@ -56,12 +59,6 @@ def _refuse_others(ops: Connection, keys: str, names: list[str]) -> None:
                     f"database yet: {mine[0]}. Clear them by that name, keys={kind}, the others by "
                     "narrower patterns. Nothing was changed."
                 )
-
-
-def _size(ops: Connection, names: list[str]) -> int:
-    """Of the texts that they hold; what is no text is small by no means."""
-    held = values(ops, names).values()
-    return sum(_KEPT_BYTES if each is None else len(each) for each in held)
 
 
 def _steps(names: list[str], keep: bool, stored: str) -> Iterator[Step]:

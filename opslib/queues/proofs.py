@@ -46,7 +46,12 @@ class Proofs:
         sign = sign_of(FAILURES, error)
         if sign.name == BROKEN.name:
             return BROKEN if self._is_broken(body) else LOOK
-        return self._judge_objects(error, body) if sign.name == GONE.name else sign
+        if sign.name != GONE.name:
+            return sign
+        # Only an error about objects is judged by them: another names what S3 does not know.
+        named = _objects([body, error]) if GONE.fits(error) else ()
+        there = {self._there(*each) for each in named}
+        return next((sign for sign in (GONE, BACK, KEPT) if there == {sign}), UNPROVEN)
 
     def _is_broken(self, body: Any) -> bool:
         """Does it hold nothing of what each message of this queue must hold?
@@ -57,12 +62,6 @@ class Proofs:
         if not self.fields or _objects(body):
             return False
         return not any(re.search(look, str(body)) for look in looks)
-
-    def _judge_objects(self, error: str, body: Any) -> Sign:
-        """Only an error about objects is judged by them: another names what S3 does not know."""
-        named = _objects([body, error]) if GONE.fits(error) else ()
-        there = {self._there(*each) for each in named}
-        return next((sign for sign in (GONE, BACK, KEPT) if there == {sign}), UNPROVEN)
 
     def _look(self, bucket: str, key: str) -> Sign:
         """Whether an object is there. Of a bucket that is gone nothing is known: it may be made

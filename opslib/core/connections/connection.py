@@ -128,10 +128,7 @@ class Connection:
         return self._recorder(self, plan)
 
     def beside(self, target: str) -> Connection:
-        """One to another target, of the lab where this is, to compare with, in this journal.
-
-        Raises what `connect` does.
-        """
+        """One to another target, in the lab to its copy, in this journal. Raises as `connect`."""
         if self._connect is None:
             raise OpsError(
                 f"This connection to {self.target.name} cannot make another, to {target}."
