@@ -37,8 +37,10 @@ def plan_clear(ops: Connection, keys: str, lost: bool = False) -> Planned:
     elif not lost:
         _refuse_others(ops, keys, names)
     # Of the texts that they hold; what is no text is small by no means.
-    keep = bool(facts.get("keep")) and _KEPT_BYTES >= sum(
-        _KEPT_BYTES if each is None else len(each) for each in values(ops, names).values()
+    keep = (
+        bool(facts.get("keep"))
+        and sum(_KEPT_BYTES if each is None else len(each) for each in values(ops, names).values())
+        <= _KEPT_BYTES
     )
     stored = kinds.stored_sql(ops, keys) if checked else ""
     steps = [*_steps(names, keep, stored)]
