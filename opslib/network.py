@@ -43,7 +43,7 @@ def check_paths(ops: Connection) -> Findings:
     The shallow one answers and the deep one does not in time, or with 5xx: the function runs and
     cannot reach a service.
     """
-    api = ops.target.part("api")
+    api = ops.target.at("api")
     if lacking := [f"api.{depth}" for depth in _FOLLOWS if depth not in api]:
         return Findings(note=f"Not asked: no {' and no '.join(lacking)} is described.")
     probes = ops.each(lambda depth: health.probe(ops, api[depth]), _FOLLOWS)

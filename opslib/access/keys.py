@@ -59,7 +59,7 @@ def check_keys(ops: Connection) -> Findings:
         raise Unfinished(f"IAM's credential report is {state} after {_SECONDS} s; look again.")
     report = ops.call("iam", "get_credential_report")
     users = [*csv.DictReader(report["Content"].decode().splitlines())]
-    facts = ops.target.part("access")
+    facts = ops.target.at("access")
     keys = frame((row for user in users for row in _keys(ops, user)), KEYS)
     told = [*_judged(ops, facts, keys[keys["active"] & (keys["user"] != _ROOT)])]
     found = Findings([*told, *_passwords(users)], keys.sort_values("created", ignore_index=True))

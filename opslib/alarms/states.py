@@ -97,7 +97,7 @@ def list_alarms(ops: Connection) -> Frame:
 
 def list_states(ops: Connection, within: Window) -> list[tuple[datetime, str, str]]:
     """When which of the target's alarms changed from which state to which, oldest first."""
-    if not (patterns := ops.target.part("alarms").get("patterns")):
+    if not (patterns := ops.target.at("alarms").get("patterns")):
         return []
     path = "AlarmHistoryItems[].[Timestamp, AlarmName, HistorySummary]"
     at: Json = {"HistoryItemType": "StateUpdate", "StartDate": within.start, "EndDate": within.end}
@@ -128,7 +128,7 @@ def _proves(ops: Connection, alarm: Json) -> str:
     measured = alarm["namespace"], alarm["metric"]
     if measured == ("AWS/RDS", "DatabaseConnections"):
         return causes.NEAR_LIMIT
-    dead = [facts.get("dead_letters") for facts in ops.target.part("queues").values()]
+    dead = [facts.get("dead_letters") for facts in ops.target.at("queues").values()]
     waiting = measured == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
     return causes.BACKLOG if waiting and alarm["queue"] in dead else ""
 

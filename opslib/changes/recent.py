@@ -126,7 +126,7 @@ def _known(ops: Connection, within: Window, known: memory.Memory) -> Iterator[Js
 
 def _versions(ops: Connection) -> Iterator[Json]:
     """Versions of functions that are live."""
-    facts = ops.target.part("functions")
+    facts = ops.target.at("functions")
     live = [name for name, about in facts.items() if "alias" in about]
     for name, versions in ops.each(partial(functions.list_versions, ops), live).items():
         for row in versions[versions["live"]].itertuples():
@@ -136,7 +136,7 @@ def _versions(ops: Connection) -> Iterator[Json]:
 
 def _services(ops: Connection) -> Iterator[Json]:
     """The newest deployments of services (ECS ListServiceDeployments)."""
-    for facts in ops.target.part("services").values():
+    for facts in ops.target.at("services").values():
         where = {"cluster": facts["cluster"], "service": facts["name"]}
         path = "serviceDeployments[].[createdAt, status]"
         for when, status in ops.pages("ecs", "list_service_deployments", path, 20, **where):

@@ -100,7 +100,7 @@ def named(ops: Connection) -> set[str]:
     """Names in the target's file to find in what was done: of services, too, which `describe` does
     not read.
     """
-    services = ops.target.part("services").values()
+    services = ops.target.at("services").values()
     return {name for _, name in _named(ops)} | {
         facts[part] for facts in services for part in ("name", "family") if part in facts
     }

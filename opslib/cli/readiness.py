@@ -85,7 +85,7 @@ def _practised(target: Target) -> list[Json]:
 
 
 def _alarms(target: Target, there: dict[str, str] | None) -> list[Json]:
-    expected = dict(target.part("alarms").get("expected", {}))
+    expected = dict(target.at("alarms").get("expected", {}))
     rows = []
     for name in sorted(expected.keys() | (there or {}).keys()):
         way = targets.entry_of(target, expected.get(name, ""))

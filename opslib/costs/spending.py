@@ -44,7 +44,7 @@ def list_costs(ops: Connection, days: int = _DAYS) -> Frame:
 
     Columns: COSTS. Today's are in it, as far as they are known. Raises NotAllowed.
     """
-    facts, today = ops.target.part("costs"), ops.now().date()
+    facts, today = ops.target.at("costs"), ops.now().date()
     asked: Json = {
         "TimePeriod": {
             "Start": f"{today - timedelta(days=days)}",
@@ -89,7 +89,7 @@ def check_costs(ops: Connection) -> Findings:
     Usual is the median of the 14 days before, or of the same weekday's where that is more. A jump
     is told by service. Limits: `costs` of the target's file. Evidence: COSTS, the dearest first.
     """
-    facts = ops.target.part("costs")
+    facts = ops.target.at("costs")
     rule = _Rule(
         facts.get("jump_percent", _PERCENT),
         facts.get("least_usd", _LEAST),

@@ -55,7 +55,7 @@ def check_releases(ops: Connection) -> Findings:
     """
     answers = Function.each(ops, "", _release, "version of {}")
     found = [finding for finding, _ in answers]
-    if "migrations" in ops.target.part("database"):
+    if "migrations" in ops.target.at("database"):
         found.append(answer("schema of the database", databases.judge_schema, ops))
     return Findings(found, frame((row for _, row in answers if row), RELEASES))
 

@@ -57,7 +57,7 @@ def check_mode(ops: Connection, wanted: str = "") -> Findings:
     cause = "" if wanted == ON else LEFT_ON
     follows = "edge/maintenance-mode"
     found = [asked.judged(well, seen if rules else OFF, cause=cause, next=follows)]
-    for path in [*ops.target.part("api").get("probes", ())][: bool(wanted)]:
+    for path in [*ops.target.at("api").get("probes", ())][: bool(wanted)]:
         found.append(answer(f"GET {path}", _asked, ops, path, wanted == ON))
     return Findings(found)
 

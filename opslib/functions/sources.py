@@ -51,7 +51,7 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
     every = ops.pages("lambda", "list_event_source_mappings", _MAPPED)
     expected = {  # by the kinds of jobs in the target's file
         (job["function"], ops.target["queues"][job["queue"]]["name"])
-        for job in ops.target.part("jobs").values()
+        for job in ops.target.at("jobs").values()
         if job.get("function") in names and "queue" in job
     }
     found, rows = [], []

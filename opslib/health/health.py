@@ -134,7 +134,7 @@ def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Findin
         return asked.critical(seen, cause="api-404", next="logs/search")
     if not answer.ok:
         seen = f"{probe.seen}: {answers.in_a_line(answer)}"
-        mode = answer.text == ops.target.part("maintenance_mode").get("body")
+        mode = answer.text == ops.target.at("maintenance_mode").get("body")
         return asked.critical(seen, next="edge/maintenance-mode" if mode else "health/deep")
     if told := bodies.worst(said):
         seen = f"{probe.seen}, and {SAYS[told[0].status]} {', '.join(s.told for s in told[:3])}"

@@ -144,7 +144,7 @@ def _brief(found: Frame) -> Frame:
 def _failed_finding(ops: Connection, kind: str, asked: Question, failed: Frame) -> Finding:
     """Items whose latest job failed in the same way."""
     last, items = failed.iloc[0], ", ".join(failed["item"].head(8))
-    queue = ops.target.part("queues").get(ops.target["jobs"][kind].get("queue"), {})
+    queue = ops.target.at("queues").get(ops.target["jobs"][kind].get("queue"), {})
     follows = sign_of(FAILURES, last["error"]).next
     if follows.startswith("queues/") or queue.get("dead_letters", "no name") in last["error"]:
         follows = "queues/dead-letters"

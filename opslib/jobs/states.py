@@ -152,7 +152,7 @@ def _waiting(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:
     """Rows that wait although no message is left that would wake their worker."""
     facts = ops.target["jobs"][kind]
     late = int(found.loc[found["means"] == "queued", "late"].sum())
-    queue = ops.target.part("queues").get(facts.get("queue"))
+    queue = ops.target.at("queues").get(facts.get("queue"))
     if not late:
         return
     rule = f"none for more than {facts['stale_minutes']} minutes"

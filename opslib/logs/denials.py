@@ -72,7 +72,7 @@ def _objects(
     ops: Connection, live: dict[str, Json], needs: dict[str, list[str]], wrong: list[str]
 ) -> Finding:
     """S3: what the lines say; without one, whether each may use the buckets that it needs."""
-    known, asked = ops.target.part("buckets"), 0
+    known, asked = ops.target.at("buckets"), 0
     for key, of in needs.items() if not wrong else ():
         for name in (known[what]["name"] for what in of):
             asked += 1

@@ -221,7 +221,7 @@ def _not_read(ops: Connection, name: str, exc: OpsError, within: Window) -> Find
     if not isinstance(exc, NotFound):
         return unread(asked.words, exc)
     lately = Window(within.end - timedelta(days=14), within.end)
-    if name in ops.target.part("functions") and silences.ran(ops, [name], lately) == {}:
+    if name in ops.target.at("functions") and silences.ran(ops, [name], lately) == {}:
         return asked.ok("not there: the function was not called in two weeks")
     seen = f"{exc} Its lines are lost, and new ones where the role may not make it again"
     follows = "services/health" if name in ops.target.facts.get("services", ()) else ""

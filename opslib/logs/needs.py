@@ -284,7 +284,7 @@ def _authorizers(ops: Connection) -> Iterator[Json]:
         for of in each.amounts.values()
         if "ApiId" in of.dimensions
     }
-    host = urlsplit(str(ops.target.part("api").get("url", ""))).hostname or ""
+    host = urlsplit(str(ops.target.at("api").get("url", ""))).hostname or ""
     ids |= {host.split(".")[0]} if ".execute-api." in host else set()
     for id in sorted(ids):
         ask = partial(ops.pages, "apigatewayv2")

@@ -101,7 +101,7 @@ def check_query(
 
     Evidence: its answer. Raises UsageError that offers the nearest name.
     """
-    within, named = window(ops, minutes, since, until), ops.target.part("logs")
+    within, named = window(ops, minutes, since, until), ops.target.at("logs")
     known = named.get("queries", {})
     if known and re.fullmatch(r"[\w-]+", text.strip()) and text.strip() not in known:
         raise unknown_name("query", text, known, f" of {ops.target.name}")

@@ -37,7 +37,7 @@ def told(ops: Connection, lines: Frame, within: Window) -> Iterator[Finding]:
         return
     heard = {*lines["source"], *lines.attrs["failed"]}
     mute = [name for name in lines.attrs["groups"] if name not in heard]
-    called = [name for name in mute if name in ops.target.part("functions")]
+    called = [name for name in mute if name in ops.target.at("functions")]
     others = [name for name in mute if name not in called]
     times = ran(ops, called, Window(within.start, within.end - _LATE)) if called else None
     found = {name: f"it was invoked {count(int(of), 'time')}" for name, of in (times or {}).items()}

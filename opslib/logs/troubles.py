@@ -214,7 +214,7 @@ def _version(ops: Connection, names: list[str], within: Window) -> tuple[str, st
     that in words.
     """
     day = Window(min(within.start, within.end - timedelta(days=1)), within.end)
-    for name in filter(ops.target.part("functions").__contains__, names):
+    for name in filter(ops.target.at("functions").__contains__, names):
         _, now, before = versions.live_and_before(ops, name, day)
         if now and before and now.errors_per_100 > versions.most_errors(before):
             return name, (

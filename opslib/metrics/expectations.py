@@ -146,7 +146,7 @@ def _not_run(ops: Connection) -> Iterator[Finding]:
 
 def _counted(ops: Connection) -> Iterator[Counted]:
     """The functions' invocations, the key metrics; of a share what it is a share of."""
-    for of in ops.target.part("functions").values():
+    for of in ops.target.at("functions").values():
         yield Counted("AWS/Lambda", "Invocations", (("FunctionName", of["name"]),))
     for group in services.balanced(ops) if "services" in ops.target.facts else ():
         yield Counted("AWS/ApplicationELB", "RequestCount", tuple(group.items()))

@@ -104,7 +104,7 @@ def check_queues(ops: Connection) -> Findings:
     found, failed = _read(ops)
     names = {of["name"] for of in ops.target["queues"].values()}
     judged = [unread(f"queue {name}", exc) for name, exc in failed.items() if name in names]
-    workers = {job["queue"] for job in ops.target.part("jobs").values() if "queue" in job}
+    workers = {job["queue"] for job in ops.target.at("jobs").values() if "queue" in job}
     for row in found[found["role"] != DEAD].itertuples():
         judged.append(_worked_off(row, row.queue in workers))
         if dead := ops.target["queues"][row.queue].get("dead_letters"):
@@ -201,7 +201,7 @@ def check_letters(ops: Connection, queue: str = "") -> Findings:
     for row in _dead(ops, queue, queues):
         mine = letters[letters["queue"] == row.queue]
         groups = mine.groupby("failure", sort=False)
-        flows = ops.target.part("workflows").values()
+        flows = ops.target.at("workflows").values()
         of_flow = row.queue in {about.get("queue") for about in flows}
         found += [_group_finding(row, failure, of, of_flow) for failure, of in groups] or [
             _depth_finding(row)

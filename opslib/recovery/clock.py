@@ -177,7 +177,7 @@ def _with(ops: Connection, of: str, every: Sequence[Recovery], plan: Plan) -> li
 
 def aims(ops: Connection) -> Any:
     """What the target's file wants of a recovery, as far as it says."""
-    return ops.target.part("recovery")
+    return ops.target.at("recovery")
 
 
 def _objective(ops: Connection) -> timedelta | None:

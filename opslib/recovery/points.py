@@ -64,7 +64,7 @@ def check_bucket_points(ops: Connection) -> Findings:
 
     It lists every object of a bucket that has a copy, and of the copy.
     """
-    known = ops.target.part("buckets")
+    known = ops.target.at("buckets")
     copies = {each["copy_to"] for each in known.values() if "copy_to" in each}
     found = [
         answer(f"RPO of bucket {key}", _bucket, ops, key) for key in known if key not in copies

@@ -78,7 +78,7 @@ def check_returned(ops: Connection, bucket: str) -> Findings:
     """Count and size beside the copy; until when the copy goes; rows whose object is not there."""
     copy, name = _require_copy(ops, bucket), ops.target["buckets"][bucket]["name"]
     found = [answer(f"objects of {name}", _counted, ops, name, copy["name"])]
-    kinds = ops.target.part("orphans")
+    kinds = ops.target.at("orphans")
     for kind, of in kinds.items():
         if of["bucket"] == bucket:
             words = f"objects that {of['table']} names ({kind})"

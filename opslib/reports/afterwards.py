@@ -136,7 +136,7 @@ def _rows(found: Findings) -> list[Json]:
 @check("Which versions were published?")
 def _check_published(ops: Connection, span: Window) -> Findings:
     """Also those that are not live any more: what led to it was mostly taken back since."""
-    facts = ops.target.part("functions")
+    facts = ops.target.at("functions")
     named = [name for name, about in facts.items() if "alias" in about]
     found = ops.each(partial(functions.list_versions, ops), named, "versions of {}")
     rows = [
@@ -156,7 +156,7 @@ def _check_published(ops: Connection, span: Window) -> Findings:
 
 @check("Which alarms rang, and for how long?")
 def _check_history(ops: Connection, span: Window) -> Findings:
-    if not ops.target.part("alarms").get("patterns"):
+    if not ops.target.at("alarms").get("patterns"):
         return Findings(note="No alarms are described.")
     states = alarms.list_states(ops, Window(span.start - _BEFORE, span.end))
     names = sorted({name for _, name, said in states if said.endswith("to ALARM")})

@@ -154,6 +154,6 @@ def check_watch(ops: Connection, incident: Incident | None) -> Findings:
 
 
 def _watched(ops: Connection, incident: Incident) -> int:
-    described: Any = ops.target.part("severities")
+    described: Any = ops.target.at("severities")
     level: Json = described.get("levels", {}).get(incident.severity, {})
     return int(level.get("watch_minutes", _WATCH))

@@ -75,6 +75,6 @@ def check_serving(ops: Connection) -> Findings:
 
 def list_functions(ops: Connection, name: str, arn: str) -> list[str]:
     """Functions of the target whose variables name a secret: they read it by themselves."""
-    known = ops.target.part("functions")
+    known = ops.target.at("functions")
     held = ops.each(lambda key: functions.variables(functions.live(ops, key)), known)
     return [key for key, has in held.items() if {name, arn, arn[:-7]} & {*has.values()}]

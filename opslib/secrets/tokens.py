@@ -40,7 +40,7 @@ def check_tokens(ops: Connection, secret: str) -> Findings:
     A path that answers without a token proves nothing. Nothing is asked where the target's file
     says of no tokens that this secret signs.
     """
-    facts = ops.target.part("tokens")
+    facts = ops.target.at("tokens")
     if facts.get("secret") != secret:
         return Findings(note=f"The target's file describes no tokens that {secret} signs.")
     values = {stage: _value(ops, facts, stage) for stage in (CURRENT, PREVIOUS)}
@@ -110,7 +110,7 @@ def _base64(raw: bytes) -> bytes:
 
 def sessions_told(ops: Connection, secret: str) -> list[str]:
     """Of a secret that signs tokens: how many sessions end, in a sentence for the plan."""
-    facts = ops.target.part("tokens")
+    facts = ops.target.at("tokens")
     if facts.get("secret") != secret:
         return []
     try:

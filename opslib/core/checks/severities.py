@@ -45,7 +45,7 @@ def hand_on(about: Json, level: Json) -> int | None:
 
 def severities(ops: Connection, since: datetime) -> list[Severity]:
     """Those of the target's file, the worst first; empty where it describes none."""
-    about = ops.target.part("severities")
+    about = ops.target.at("severities")
     contacts = about.get("contacts", {})
     found = []
     for name, level in about.get("levels", {}).items():

@@ -88,9 +88,12 @@ class Target:
         """
         return self.facts[section]
 
-    def part(self, section: str) -> Any:
-        """A section of the facts; an empty one where it is not described."""
-        return self.facts.get(section, {})
+    def at(self, *place: str) -> Any:
+        """What the facts have there (`at("alarms", "expected")`); else an empty mapping."""
+        found: Any = self.facts
+        for key in place:
+            found = found.get(key, {})
+        return found
 
     @property
     def may_apply_at_once(self) -> bool:

@@ -132,6 +132,6 @@ def named(ops: Connection, function: str) -> list[str]:
 
     Raises UsageError that offers the nearest names.
     """
-    facts = ops.target.part("functions")
+    facts = ops.target.at("functions")
     asked = facts if function == logs.ALL else logs.groups(ops, function)
     return [name for name in asked if name in facts]

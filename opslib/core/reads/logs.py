@@ -51,7 +51,7 @@ def error_pattern(ops: Connection) -> str:
 
 def own_pattern(ops: Connection) -> str:
     """What means trouble in this system where a line's level does not say it; or nothing."""
-    return str(ops.target.part("logs").get("error_pattern", ""))
+    return str(ops.target.at("logs").get("error_pattern", ""))
 
 
 def tolerated(ops: Connection) -> int:
@@ -59,7 +59,7 @@ def tolerated(ops: Connection) -> int:
 
     `logs.errors_per_hour` of the target, else 5.
     """
-    return int(ops.target.part("logs").get("errors_per_hour", 5))
+    return int(ops.target.at("logs").get("errors_per_hour", 5))
 
 
 def groups(
@@ -72,7 +72,7 @@ def groups(
     services, and what `logs.groups` and `logs.prefixes` of the target name. `failed`: takes what
     could not be listed; else it is raised. Raises UsageError that offers the nearest names.
     """
-    facts, described = ops.target.facts, ops.target.part("logs")
+    facts, described = ops.target.facts, ops.target.at("logs")
     own = dict.fromkeys([*facts.get("functions", ()), *facts.get("services", ())])
     known = [*own, *described.get("groups", ())]
     begun = [f"{prefix}*" for prefix in described.get("prefixes", ())]
@@ -102,7 +102,7 @@ def groups(
 
 def _named(ops: Connection, name: str, known: Sequence[str]) -> dict[str, str]:
     """What one name means: a function, a service, a log group; else all that begin so."""
-    functions, facts = ops.target.part("functions"), ops.target.facts
+    functions, facts = ops.target.at("functions"), ops.target.facts
     if name in functions:
         return {name: f"/aws/lambda/{functions[name]['name']}"}
     if name in facts.get("services", ()):

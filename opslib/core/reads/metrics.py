@@ -110,7 +110,7 @@ def described(ops: Connection, keys: Sequence[str] | None = None) -> list[Metric
 
     Raises UsageError that offers the nearest.
     """
-    facts = ops.target.part("metrics")
+    facts = ops.target.at("metrics")
     for key in keys or ():
         require_known("metric", key, facts, f" of {ops.target.name}")
     return [Metric(key, **facts[key]) for key in facts if keys is None or key in keys]
@@ -292,5 +292,5 @@ def thresholds(metric: Metric) -> str:
 
 def metric_keys(ops: Connection, namespace: str = "AWS/RDS") -> list[str]:
     """Which of the target's key metrics are the database's own, or another service's."""
-    facts = ops.target.part("metrics")
+    facts = ops.target.at("metrics")
     return [key for key, of in facts.items() if of.get("namespace") == namespace]

@@ -151,7 +151,7 @@ def _entrance(ops: Connection, described: Json, members: list[Json]) -> tuple[li
 
 def _callers(ops: Connection) -> dict[str, networks.Caller]:
     """What of the target is in a VPC: the one that the network's section names, else all."""
-    facts, here = ops.target.facts, ops.target.part("network")
+    facts, here = ops.target.facts, ops.target.at("network")
     found: dict[str, networks.Caller | None] = {}
     for part, read in (("functions", networks.caller), ("services", networks.of_service)):
         one = here.get(part.removesuffix("s"))

@@ -65,7 +65,7 @@ class Database(Thing):
 
 def database_of(ops: Connection) -> Database:
     """The target's database. Raises Unasked where its file says of none that is RDS's."""
-    facts = ops.target.part("database")
+    facts = ops.target.at("database")
     for kind in (CLUSTER, INSTANCE):
         if kind.noun in facts:
             return Database(kind, facts[kind.noun])
