@@ -50,17 +50,6 @@ def check_keys(ops: Connection) -> Findings:
 
     Limits: `access` of the target's file. Evidence: KEYS, inactive ones, too. Raises Unfinished.
     """
-    made, users = _read(ops)
-    facts = ops.target.at("access")
-    keys = frame((row for user in users for row in _keys(ops, user)), KEYS)
-    told = [*_judged(ops, facts, keys[keys["active"] & (keys["user"] != _ROOT)])]
-    found = Findings([*told, *_passwords(users)], keys.sort_values("created", ignore_index=True))
-    found.note = f"{len(users)} users, as IAM knew them at {made:%Y-%m-%d %H:%M} UTC."
-    return found
-
-
-def _read(ops: Connection) -> tuple[datetime, list[Json]]:
-    """When the report was made, and its rows by the names of its columns."""
     state, _ = poll(
         lambda: str(ops.call("iam", "generate_credential_report")["State"]),
         lambda state: state == "COMPLETE",
@@ -68,8 +57,15 @@ def _read(ops: Connection) -> tuple[datetime, list[Json]]:
     )
     if state != "COMPLETE":
         raise Unfinished(f"IAM's credential report is {state} after {_SECONDS} s; look again.")
-    told = ops.call("iam", "get_credential_report")
-    return told["GeneratedTime"], [*csv.DictReader(told["Content"].decode().splitlines())]
+    report = ops.call("iam", "get_credential_report")
+    users = [*csv.DictReader(report["Content"].decode().splitlines())]
+    facts = ops.target.at("access")
+    keys = frame((row for user in users for row in _keys(ops, user)), KEYS)
+    told = [*_judged(ops, facts, keys[keys["active"] & (keys["user"] != _ROOT)])]
+    found = Findings([*told, *_passwords(users)], keys.sort_values("created", ignore_index=True))
+    when = f"{report['GeneratedTime']:%Y-%m-%d %H:%M} UTC"
+    found.note = f"{len(users)} users, as IAM knew them at {when}."
+    return found
 
 
 def _keys(ops: Connection, user: Json) -> Iterator[Json]:

@@ -14,8 +14,8 @@ from opslib.core import (
     dtypes,
     frame,
     functions,
+    services,
 )
-from opslib.core.reads import services
 
 ROLES = dtypes("""
     role   str

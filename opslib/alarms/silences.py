@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 from opslib.alarms.states import list_alarms
 from opslib.core import (
     Aws,
     Connection,
-    Finding,
     Findings,
     Json,
     Mute,
@@ -48,15 +46,8 @@ def check_silences(ops: Connection) -> Findings:
     Alarms whose actions are switched off, which nothing ends, are told by `check_alarms`.
     """
     mine = set(list_alarms(ops)["alarm"])
-    found = [*_told(ops, _rules(ops), mine)]
-    if found or not mine:  # of none, `check_alarms` says that there is none
-        return Findings(found)
-    asked = Question("silenced alarms", "none", _SOURCE)
-    return Findings(asked.ok(f"none of {count(len(mine), 'alarm')}"))
-
-
-def _told(ops: Connection, rules: list[Json], mine: set[str]) -> Iterator[Finding]:
-    for rule in sorted(rules, key=lambda each: str(each["Name"])):
+    found = []
+    for rule in sorted(_rules(ops), key=lambda each: str(each["Name"])):
         if names := sorted(mine & {*rule.get("MuteTargets", {}).get("AlarmNames", ())}):
             schedule, end = rule["Rule"]["Schedule"], rule.get("ExpireDate")
             asked = Question(f"silence of {', '.join(names)}", "none, or on purpose", _SOURCE)
@@ -64,7 +55,11 @@ def _told(ops: Connection, rules: list[Json], mine: set[str]) -> Iterator[Findin
             seen += f", until {clock(end, ops.now())} UTC" if end else ", without an end"
             seen += f": {rule['Description']}" if rule.get("Description") else ""
             status = "ok" if rule["Status"] == "SCHEDULED" else "warn"
-            yield asked.answer(status, seen, next="alarms/silence")
+            found.append(asked.answer(status, seen, next="alarms/silence"))
+    if found or not mine:  # of none, `check_alarms` says that there is none
+        return Findings(found)
+    asked = Question("silenced alarms", "none", _SOURCE)
+    return Findings(asked.ok(f"none of {count(len(mine), 'alarm')}"))
 
 
 @planner

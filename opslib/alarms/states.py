@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from operator import itemgetter
@@ -212,7 +211,11 @@ def check_reach(ops: Connection) -> Findings:
     if named:  # of none, no action could fail: check_alarms says that there is none
         findings.append(answer(_FAILED, _failed, ops, named))
     findings += [lost for key, lost in gone.items() if lost]
-    findings += _broken(mine, {alarm["alarm"] for alarm in found.attrs["every"]})
+    every = {alarm["alarm"] for alarm in found.attrs["every"]}
+    for alarm in mine:  # composite ones may be made of one that is not there
+        if lacks := sorted(set(_named(alarm)) - every):
+            asked = Question(f"rule of alarm {alarm['alarm']}", "its alarms exist", _SOURCE)
+            findings.append(asked.warn(f"there is no alarm {', '.join(lacks)}"))
     if watched and not any(gone.values()):
         watches = Question("what the alarms watch", "it sends metrics", "ListMetrics")
         findings.append(watches.ok(f"{len(watched)} things that send metrics"))
@@ -290,11 +293,3 @@ def _named(composite: Json) -> list[str]:
     rule = composite["rule"] or ""
     said = re.findall(r"""\b(?:ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*["']?([^"')]+)["']?\s*\)""", rule)
     return [name.rpartition(":alarm:")[2].strip() for name in said]
-
-
-def _broken(alarms: list[Json], every: set[str]) -> Iterator[Finding]:
-    """Composite alarms that are made of one that is not there."""
-    for alarm in alarms:
-        if lacks := sorted(set(_named(alarm)) - every):
-            asked = Question(f"rule of alarm {alarm['alarm']}", "its alarms exist", _SOURCE)
-            yield asked.warn(f"there is no alarm {', '.join(lacks)}")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib import tables
 from opslib.core import (
@@ -30,8 +29,7 @@ _NAMED = re.compile(r"\{(\w+)\}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:+=-]{2,127}")  # no slash, no wildcard, no space
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A key of a bucket, or a prefix, and all that it has."""
 
     bucket: str
@@ -40,19 +38,15 @@ class Place:
 
     def rows(self) -> Iterator[Json]:
         """Of each key: {key, versions, markers, size_bytes}."""
-        for key, group in self._by_key():
+        for key, group in groupby(self.versions, lambda each: each.key):
             versions = [*group]
             markers = sum(each.marker for each in versions)
             size = sum(each.size or 0 for each in versions)
             numbers = {"versions": len(versions) - markers, "markers": markers}
             yield {"key": key, **numbers, "size_bytes": size}
 
-    def _by_key(self) -> Iterable[tuple[str, Iterable[Version]]]:
-        return groupby(self.versions, lambda each: each.key)
 
-
-@dataclass(frozen=True)
-class Belongings:
+class Belongings(NamedTuple):
     """What there is of an id. `row`: whether a row of a database says where it is."""
 
     row: bool

@@ -150,10 +150,7 @@ def list_behind(ops: Connection, bucket: str) -> Frame:
 
 
 def _rows(pair: Pair) -> Frame:
-    rows = (
-        {"key": each.key, "why": why, "size_bytes": each.size, "modified": each.modified}
-        for each, why in pair.behind
-    )
+    rows = ((each.key, why, each.size, each.modified) for each, why in pair.behind)
     return frame(rows, BEHIND)
 
 

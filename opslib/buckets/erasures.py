@@ -32,12 +32,12 @@ from opslib.core import (
     dtypes,
     frame,
     number,
+    objects,
     planner,
     quoted,
+    sql,
 )
 from opslib.core.actions.stores.searches import Take
-from opslib.core.connections.sql import literal
-from opslib.core.reads.stores.objects import digest_of, versions_at
 
 PARTS = dtypes("""
     place      str
@@ -61,21 +61,19 @@ def check_erasure(ops: Connection, kind: str, id: str) -> Findings:
     Evidence: PARTS; items by the first word of their sort key.
     """
     facts, found = ops.target["erasure"][kind], find(ops, kind, id)
-    rows = [*_rows(ops, found)]
+    none = dict.fromkeys(("versions", "markers", "items"), 0)
+    rows = [
+        {"place": part.table, **none, **row} for part in found.partitions for row in part.rows(ops)
+    ]
+    rows += [
+        {"place": place.bucket, **none, **row} for place in found.places for row in place.rows()
+    ]
     there = _there(facts, f"{kind} {id}", found, rows)
     held = answer("legal holds and locks", _free, ops, found.places)
     told = [there, held, *_copies(ops, facts, found.places)]
     if facts.get("sign_in"):
         told.append(answer(f"sign-in of {id}", users.find_sign_in, ops, id))
     return Findings(told, frame(rows, PARTS))
-
-
-def _rows(ops: Connection, found: Belongings) -> Iterator[Json]:
-    none = dict.fromkeys(("versions", "markers", "items"), 0)
-    for part in found.partitions:
-        yield from ({"place": part.table, **none, **row} for row in part.rows(ops))
-    for place in found.places:
-        yield from ({"place": place.bucket, **none, **row} for row in place.rows())
 
 
 def _there(facts: Facts, what: str, found: Belongings, rows: Sequence[Json]) -> Finding:
@@ -167,7 +165,7 @@ def plan_erasure(ops: Connection, kind: str, id: str) -> Planned:
         steps.append(Step(f"Take {id} out of the search index {index}", take, after="absent"))
     notes = ["It cannot be undone. Copies that stay are in the table above."]
     if found.row:
-        table, where = quoted(facts["table"]), f"WHERE {quoted(facts['id'])} = {literal(id)}"
+        table, where = quoted(facts["table"]), f"WHERE {quoted(facts['id'])} = {sql.literal(id)}"
         marks = facts.get("set")
         what = f"UPDATE {table} SET {marks} {where}" if marks else f"DELETE FROM {table} {where}"
         row = databases.steps_for_statement(ops, what, 1, False)
@@ -180,7 +178,7 @@ def plan_erasure(ops: Connection, kind: str, id: str) -> Planned:
 
 
 def _emptied(place: Place) -> Step:
-    shown = digest_of(each[:2] for each in place.versions)
+    shown = objects.digest_of(each[:2] for each in place.versions)
     return Step(
         f"Erase {count(len(place.versions), 'version')} of {place.named} in {place.bucket}",
         Erase(place.bucket, place.named, len(place.versions), shown),
@@ -197,7 +195,7 @@ def check_erased(ops: Connection, kind: str, id: str, steps: Sequence[Step]) -> 
         if do["kind"] == "erase":
             what = f"versions of {do['named']} in {do['bucket']}"
             asked = Question(what, "none", "s3 ListObjectVersions")
-            left = len(versions_at(ops, do["bucket"], do["named"]))
+            left = len(objects.versions_at(ops, do["bucket"], do["named"]))
             found.append(asked.judged(not left, f"{left:,} of {do['versions']:,} are left"))
         if do["kind"] == "search take":
             asked = Question(f"entry in {do['index']}", "none", f"GET /{do['index']}/_mget")
@@ -208,13 +206,9 @@ def check_erased(ops: Connection, kind: str, id: str, steps: Sequence[Step]) -> 
     if facts.get("sign_in"):
         found.append(users.find_sign_in(ops, id, gone=True))
     if "table" in facts:
-        found.append(_row_left(ops, facts, id))
+        where = f"{quoted(facts['table'])} WHERE {quoted(facts['id'])} = :id"
+        rows, marked = ask(ops, f"SELECT 1 AS n FROM {where}", {"id": id}), "set" in facts
+        asked = Question(f"row of {facts['table']}", "marked" if marked else "gone", "SELECT")
+        seen = "there, as the target's file marks it" if len(rows) else "gone"
+        found.append(asked.judged(len(rows) == int(marked), seen))
     return Findings(found)
-
-
-def _row_left(ops: Connection, facts: Facts, id: str) -> Finding:
-    table = quoted(facts["table"])
-    rows = ask(ops, f"SELECT 1 AS n FROM {table} WHERE {quoted(facts['id'])} = :id", {"id": id})
-    asked = Question(f"row of {facts['table']}", "marked" if "set" in facts else "gone", "SELECT")
-    seen = "there, as the target's file marks it" if len(rows) else "gone"
-    return asked.judged(len(rows) == int("set" in facts), seen)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from typing import NamedTuple
 
 from opslib.core import Connection, NotAllowed, NotFound, UsageError, moment, number
 from opslib.core.actions.stores.objects import ARCHIVES
@@ -17,8 +17,7 @@ _NULL = "null"  # the version of a time without versions: the next one of it tak
 Expired = Callable[[Version], str]  # why what it took the place of may be gone; empty: it is not
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """What a key was at a time (`then`), what has come over it since, newest first, and why."""
 
     name: str
@@ -43,8 +42,7 @@ class Key:
         return bool(then and not self.covered and then.storage in ARCHIVES and not then.thawed)
 
 
-@dataclass(frozen=True)
-class Past:
+class Past(NamedTuple):
     """A bucket's keys below a prefix as of a time. `versioning`: Enabled, Suspended or nothing."""
 
     bucket: str

@@ -44,18 +44,6 @@ _KEYS_A_CALL = 1000  # S3 DeleteObjects takes no more
 _MOST = 10_000  # objects that one plan deletes
 
 
-def _grouped(orphans: Frame) -> Frame:
-    """The orphans by what they belong to, largest first. Columns: GROUPS."""
-    found = orphans.groupby("group", as_index=False).agg(
-        objects=("key", "size"),
-        size_bytes=("size_bytes", "sum"),
-        newest=("modified", "max"),
-        sample=("key", "first"),
-    )
-    largest = found.sort_values(["size_bytes", "group"], ascending=[False, True])
-    return frame(largest.to_dict("records"), GROUPS)
-
-
 class Scanned(Findings):
     """Findings of a scan, with the orphans themselves."""
 
@@ -86,7 +74,14 @@ def check_orphans(ops: Connection, kind: str, max_share_percent: float = 20.0) -
         found.append(answer(_APP, _app_finding, ops, facts["scan"], seen))
     if seen.lost and not facts.get("temporary") and not seen.miscompared:
         found.append(_lost(seen))
-    scanned = Scanned(found, _grouped(seen.orphans), _ages(seen))
+    groups = seen.orphans.groupby("group", as_index=False).agg(
+        objects=("key", "size"),
+        size_bytes=("size_bytes", "sum"),
+        newest=("modified", "max"),
+        sample=("key", "first"),
+    )
+    largest = groups.sort_values(["size_bytes", "group"], ascending=[False, True])
+    scanned = Scanned(found, frame(largest.to_dict("records"), GROUPS), _ages(seen))
     scanned.orphans = seen.orphans
     return scanned
 
@@ -95,11 +90,12 @@ def check_orphans(ops: Connection, kind: str, max_share_percent: float = 20.0) -
 def check_named(ops: Connection) -> Findings:
     """Of some rows of each kind, the same ones each time: many that are lost are seen, not one."""
     kinds = {key: of for key, of in ops.target["orphans"].items() if not of.get("temporary")}
-
-    def named(kind: str) -> Finding:
-        return sampled(ops, f"objects of {kind}", kinds[kind], len(kinds))
-
-    return Findings(ops.each(named, kinds, "objects of {}").values())
+    named = ops.each(
+        lambda kind: sampled(ops, f"objects of {kind}", kinds[kind], len(kinds)),
+        kinds,
+        "objects of {}",
+    )
+    return Findings(named.values())
 
 
 def _finding(seen: Scan, facts: Facts, most: float) -> Finding:

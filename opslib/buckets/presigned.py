@@ -5,8 +5,8 @@ login: it is masked before anything else, and nothing of it is answered.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from opslib.core import Connection, Facts, Finding, Question, UsageError, redaction
@@ -18,8 +18,7 @@ _SKEW = timedelta(minutes=15)
 _TIME = "%Y%m%dT%H%M%SZ"
 
 
-@dataclass(frozen=True)
-class Url:
+class Url(NamedTuple):
     """What a pre-signed URL says of itself. `session`: its credentials end by themselves.
 
     `made`: none where the form does not say. `headers`: that are signed, but the host.

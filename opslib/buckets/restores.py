@@ -63,8 +63,7 @@ def check_past(ops: Connection, bucket: str, name: str, at: str) -> Findings:
         seen = f"not known of {count(len(lost), 'key')}{_some(lost)}: {lost[0].why}"
         found.append(question.unknown(seen))
     rows = [
-        {"key": key.name, "state": key.state, "then": said(key.then), "now": said(key.now)}
-        | {"to do": _to_do(past, key)}
+        (key.name, key.state, said(key.then), said(key.now), _to_do(past, key))
         for key in past.keys
         if key.state != SAME
     ]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from opslib.buckets.derived import Rows
@@ -47,8 +47,7 @@ def _forms(key: str, bare: str) -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(NamedTuple):
     """What a scan saw.
 
     Every object under the prefix, the rows' keys, and which objects no row names. `otherwise`:

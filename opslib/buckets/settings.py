@@ -25,9 +25,9 @@ from opslib.core import (
     dtypes,
     frame,
     look,
+    objects,
     planner,
 )
-from opslib.core.reads.stores.objects import exists
 
 SETTINGS = dtypes("""
     setting str
@@ -46,7 +46,7 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
     """
     facts = ops.target["buckets"][bucket]
     name = facts["name"]
-    if not exists(ops, name):
+    if not objects.exists(ops, name):
         return Findings(missing(ops, name))
     rows, found = [], [_there(name).ok("there", cause=GONE)]
     for setting, value in _look(ops, facts).items():
@@ -114,27 +114,24 @@ class Setting:
             return self.write("Suspended")
         return Aws("s3", f"delete_{self.what}", Bucket=self.bucket)
 
+    def read(self, path: str) -> Read:
+        return Read("s3", f"get_{self.what}", path, Bucket=self.bucket)
+
     def step(self, value: Any) -> Step:
         """From the value that it has now, None where it was never set, to what is wanted."""
-        path = f"{self.path} | {self.proof}"
         return Step(
             f"{self.title} of {self.bucket}: {self.said(value)} to {self.said(self.wanted)}",
             do=self.write(self.wanted),
             before=self.proven(value),
             after=self.proven(self.wanted),
             undo=[self.unset() if value is None else self.write(value)],
-            observe=Read("s3", f"get_{self.what}", path, Bucket=self.bucket),
+            observe=self.read(f"{self.path} | {self.proof}"),
         )
 
 
 def _look(ops: Connection, facts: Facts) -> dict[Setting, Any]:
     """What each setting that the target's file describes is now; None where it was never set."""
-
-    def now(setting: Setting) -> Any:
-        asked = Read("s3", f"get_{setting.what}", setting.path, Bucket=setting.bucket)
-        return look(ops, asked, None)  # the bucket is there: it is this setting that is not
-
-    return ops.each(now, described(facts))
+    return ops.each(lambda setting: look(ops, setting.read(setting.path), None), described(facts))
 
 
 def described(facts: Facts) -> Iterator[Setting]:
@@ -167,7 +164,7 @@ def plan_create(ops: Connection, bucket: str) -> Planned:
     """
     facts = ops.target["buckets"][bucket]
     name, region = facts["name"], ops.target.region
-    there = exists(ops, name)
+    there = objects.exists(ops, name)
     seen = _look(ops, facts) if there else dict.fromkeys(described(facts))
     steps = [setting.step(value) for setting, value in seen.items() if not setting.met(value)]
     if there:

@@ -26,9 +26,9 @@ from opslib.core import (
     dtypes,
     frame,
     look,
+    objects,
 )
 from opslib.core.connections.http import Api, request
-from opslib.core.reads.stores.objects import list_versions
 
 CORS, DENIED, KEY = "cors-misconfigured", "upload-denied", "encryption-key-unusable"
 WRITTEN = dtypes("""
@@ -205,15 +205,11 @@ def check_written(ops: Connection, upload: str, below: str) -> Findings:
             note="Give below, the prefix of one tenant or document, to list what is there."
         )
     name = ops.target["buckets"][ops.target["uploads"][upload]["bucket"]]["name"]
-    found = sorted(list_versions(ops, name, below), key=lambda each: each.modified, reverse=True)
+    found = sorted(
+        objects.list_versions(ops, name, below), key=lambda each: each.modified, reverse=True
+    )
     rows = [
-        {
-            "written": each.modified,
-            "key": each.key,
-            "what": moments.said(each),
-            "newest": each.latest,
-        }
-        for each in islice(found, _SHOWN)
+        (each.modified, each.key, moments.said(each), each.latest) for each in islice(found, _SHOWN)
     ]
     fresh = [each for each in found if (ops.now() - each.modified).total_seconds() < 24 * 3600]
     seen = f"{count(len(fresh), 'version')} in 24 h, {len(found):,} in all"

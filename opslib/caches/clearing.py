@@ -28,26 +28,26 @@ def plan_clear(ops: Connection, keys: str, lost: bool = False) -> Planned:
     checked = "stored" in facts and not lost
     names, whole = find(ops, pattern, _MOST)
     if checked:
-        _require_stored(ops, keys)
+        rows = kinds.compare(ops, keys)
+        if behind := int((~rows["in_database"]).sum()):
+            raise Refused(
+                f"{behind:,} of {count(len(rows), 'key')} of {keys} hold what the database has "
+                "not: it would be lost. Bring it there first: caches/sync. Nothing was changed."
+            )
     elif not lost:
         _refuse_others(ops, keys, names)
-    keep = bool(facts.get("keep")) and _size(ops, names) <= _KEPT_BYTES
+    # Of the texts that they hold; what is no text is small by no means.
+    keep = (
+        bool(facts.get("keep"))
+        and sum(_KEPT_BYTES if each is None else len(each) for each in values(ops, names).values())
+        <= _KEPT_BYTES
+    )
     stored = kinds.stored_sql(ops, keys) if checked else ""
     steps = [*_steps(names, keep, stored)]
     if not steps:
         return Planned(f"{pattern}: no such key", notes=["There is nothing to take away."])
     summary = f"take away {count(len(names), 'key')} of {pattern}"
     return Planned(summary, steps, [*_notes(names, whole, keep, checked)])
-
-
-def _require_stored(ops: Connection, keys: str) -> None:
-    rows = kinds.compare(ops, keys)
-    behind = int((~rows["in_database"]).sum())
-    if behind:
-        raise Refused(
-            f"{behind:,} of {count(len(rows), 'key')} of {keys} hold what the database has not: it "
-            "would be lost. Bring it there first: caches/sync. Nothing was changed."
-        )
 
 
 def _refuse_others(ops: Connection, keys: str, names: list[str]) -> None:
@@ -61,12 +61,6 @@ def _refuse_others(ops: Connection, keys: str, names: list[str]) -> None:
                     f"database yet: {mine[0]}. Clear them by that name, keys={kind}, the others by "
                     "narrower patterns. Nothing was changed."
                 )
-
-
-def _size(ops: Connection, names: list[str]) -> int:
-    """Of the texts that they hold; what is no text is small by no means."""
-    held = values(ops, names).values()
-    return sum(_KEPT_BYTES if each is None else len(each) for each in held)
 
 
 def _steps(names: list[str], keep: bool, stored: str) -> Iterator[Step]:

@@ -18,13 +18,13 @@ from opslib.core import (
     Question,
     Unfinished,
     beside,
+    caches,
     check,
     count,
     dtypes,
     frame,
     sayings,
 )
-from opslib.core.connections import caches
 
 UNREACHABLE = "cache-unreachable"  # the cause that findings name, beside those of info.yaml
 CLIENTS = dtypes("""

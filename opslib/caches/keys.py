@@ -14,6 +14,7 @@ from opslib.core import (
     Question,
     UsageError,
     batched,
+    caches,
     check,
     count,
     dtypes,
@@ -22,7 +23,6 @@ from opslib.core import (
     number,
 )
 from opslib.core.actions.stores.caches import is_stored, read_stored
-from opslib.core.connections import caches
 from opslib.core.reads.stores.caches import find, raw, values
 
 UNSYNCED = "usage-not-synced"
@@ -162,12 +162,7 @@ def compare(ops: Connection, keys: str) -> Frame:
         raise UsageError(f"More than {len(names):,} keys {facts['pattern']}: compare a part of it.")
     stored = read_stored(ops, stored_sql(ops, keys))
     rows = [
-        {
-            "key": key,
-            "held": value or "",
-            "stored": stored.get(key),
-            "in_database": is_stored(value, stored.get(key)),
-        }
+        (key, value or "", stored.get(key), is_stored(value, stored.get(key)))
         for key, value in values(ops, names).items()
     ]
     return frame(rows, STORED)

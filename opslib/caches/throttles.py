@@ -21,6 +21,7 @@ from opslib.core import (
     Unfinished,
     UsageError,
     ask,
+    caches,
     check,
     count,
     frame,
@@ -28,7 +29,6 @@ from opslib.core import (
     quoted,
 )
 from opslib.core.actions.stores.caches import Command
-from opslib.core.connections import caches
 from opslib.core.reads.stores.caches import MOST, raw
 
 ENDLESS = "throttled-without-end"

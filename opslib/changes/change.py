@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.changes.forms import HIDDEN, Difference
 from opslib.changes.resources import Key
@@ -25,8 +24,7 @@ _LONGEST = 160  # characters of a value that are shown; compared is the whole
 _BEFORE = 40  # of them, of what is the same in both
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A setting that is different, when that came and by whom.
 
     `why` it never was a warning; `taken`: why it is none for now. `stamp`: tells its value.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
-from opslib.core import Connection, Json, NotFound, OpsError, UsageError, beside
-from opslib.core.connections import caches, sql
+from opslib.core import Connection, Json, NotFound, OpsError, UsageError, beside, caches
+from opslib.core.connections import sql
 
 Key: TypeAlias = tuple[str, str]  # kind of resource and its name
 UNREAD = "[unread]"

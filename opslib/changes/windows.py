@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from opslib.core import Connection, Findings, Json, Question, check, dtypes, frame
-from opslib.core.plans import maintenance
+from opslib.core import Connection, Findings, Json, Question, check, dtypes, frame, maintenance
 
 WINDOWS = dtypes("""
     opens    utc
@@ -40,12 +39,12 @@ def check_window(ops: Connection, minutes: float = 0, phase: str = "") -> Findin
             seen += f" A change of {minutes:g} minutes would end outside of it."
     asked = Question("maintenance window", rule, f"{ops.target.key}.yaml, maintenance")
     rows = [
-        {
-            "opens": each.start,
-            "closes": each.end,
-            "lasts": maintenance.long(each.end - each.start),
-            "opens_in": "open" if each.start <= now else maintenance.long(each.start - now),
-        }
+        (
+            each.start,
+            each.end,
+            maintenance.long(each.end - each.start),
+            "open" if each.start <= now else maintenance.long(each.start - now),
+        )
         for each in found[:_SHOWN]
     ]
     passed = not (minutes or phase == "during") or fits

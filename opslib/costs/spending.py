@@ -7,9 +7,8 @@ https://docs.aws.amazon.com/cost-management/latest/userguide/ce-exploring-data.h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import (
     Connection,
@@ -59,21 +58,20 @@ def list_costs(ops: Connection, days: int = _DAYS) -> Frame:
         asked["Filter"] = {"Tags": {"Key": tag["key"], "Values": [tag["value"]]}}
     there = ops.at(str(facts.get("region", identities.home(ops.target.region, "ce"))))
     told = there.pages("ce", "get_cost_and_usage", "ResultsByTime[]", **asked)
-    return frame((row for day in told for row in _rows(day)), COSTS)
+    rows = (
+        (
+            day["TimePeriod"]["Start"],
+            each["Keys"][0],
+            float(each["Metrics"]["UnblendedCost"]["Amount"]),
+            day["Estimated"],
+        )
+        for day in told
+        for each in day["Groups"]
+    )
+    return frame(rows, COSTS)
 
 
-def _rows(day: Json) -> Iterator[Json]:
-    for each in day["Groups"]:
-        yield {
-            "day": day["TimePeriod"]["Start"],
-            "service": each["Keys"][0],
-            "usd": float(each["Metrics"]["UnblendedCost"]["Amount"]),
-            "estimated": day["Estimated"],
-        }
-
-
-@dataclass(frozen=True)
-class _Rule:
+class _Rule(NamedTuple):
     """What counts as a jump, and what a day may cost."""
 
     percent: float

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from opslib.core import Connection, Findings, Question, check, count, cut, dtypes
-from opslib.core.connections.sql import query
+from opslib.core import Connection, Findings, Question, check, count, cut, dtypes, sql
 
 ACTIVITY = dtypes("""
     pid         int64
@@ -36,7 +35,7 @@ def check_activity(ops: Connection, seconds: float = 60) -> Findings:
     Evidence: ACTIVITY.
     """
     waits = min(_WAITS_SECONDS, seconds)
-    found = query(ops, _ACTIVITY_SQL, ACTIVITY, seconds=seconds, waits=waits)
+    found = sql.query(ops, _ACTIVITY_SQL, ACTIVITY, seconds=seconds, waits=waits)
     asked = Question(
         f"Nothing runs for over {seconds:g} s or waits for a lock",
         "nothing",
@@ -46,7 +45,11 @@ def check_activity(ops: Connection, seconds: float = 60) -> Findings:
     if len(waiting):
         heads = found[(found["blocks"] > 0) & (found["blocked_by"] == "")]
         seen = f"{count(len(waiting), 'session')} waiting for a lock, for up to "
-        seen += f"{waiting['seconds'].max():,.0f} s; " + "; ".join(map(_holds, heads.itertuples()))
+        seen += f"{waiting['seconds'].max():,.0f} s; "
+        seen += "; ".join(
+            f"held by {row.pid}, {_told(row)}, for {row.seconds:,.0f} s"
+            for row in heads.itertuples()
+        )
         if heads.empty:
             seen += f"held by {', '.join(waiting['blocked_by'].unique())}, which shows no session"
             seen += " here (0: a prepared transaction)"
@@ -58,10 +61,6 @@ def check_activity(ops: Connection, seconds: float = 60) -> Findings:
     first = long.iloc[0]
     seen = f"{count(len(long), 'session')}, longest {first['seconds']:,.0f} s: {_told(first)}"
     return Findings(asked.warn(seen), found)
-
-
-def _holds(row: Any) -> str:
-    return f"held by {row.pid}, {_told(row)}, for {row.seconds:,.0f} s"
 
 
 def _told(row: Any) -> str:

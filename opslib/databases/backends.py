@@ -27,8 +27,8 @@ from opslib.core import (
     dtypes,
     planner,
     poll,
+    sql,
 )
-from opslib.core.connections.sql import query
 from opslib.databases.activity import STATEMENT
 
 BACKENDS = dtypes("""
@@ -55,7 +55,7 @@ def list_backends(ops: Connection) -> Frame:
     Columns: BACKENDS. `blocks`: how many wait for it; `began`, `asked`: when the session and its
     last statement began, as PostgreSQL writes it.
     """
-    return query(ops, _BACKENDS_SQL, BACKENDS)
+    return sql.query(ops, _BACKENDS_SQL, BACKENDS)
 
 
 @planner
@@ -143,7 +143,7 @@ def check_ended(ops: Connection, sessions: str = BLOCKING, how: str = TERMINATE)
     Looks for some seconds: a statement ends, and a lock is handed on, a moment later.
     """
     pids = [] if how == CANCEL else [*map(int, re.findall(r"\d+", sessions))]
-    read = partial(query, ops, _LEFT_SQL, _LEFT, pids=pids)
+    read = partial(sql.query, ops, _LEFT_SQL, _LEFT, pids=pids)
     left, _ = poll(read, lambda found: found.empty, _ENDED_SECONDS)
     asked = Question("They are ended, and nobody waits for a lock", "nobody", "pg_stat_activity")
     told = [f"{row.pid} {'waits' if row.waits else 'is there'}" for row in left.itertuples()]

@@ -82,15 +82,23 @@ def check_catalogue(ops: Connection) -> Findings:
     bad = [each for each in found if each.status != "ok"] + unanswered
     every = [fact.asked.words for fact in facts().values()]
     well = len(every) - len(bad)
-    if not visible.monitors or visible.hidden:
-        bad.append(_hidden(visible))
+    lacks = [] if visible.monitors else ["pg_monitor (what other sessions do, how replicas follow)"]
+    lacks += [f"SELECT on {count(visible.hidden, 'sequence')}"] if visible.hidden else []
+    if lacks:
+        seen = f"login {visible.login} lacks {' and '.join(lacks)}; of that nothing is known"
+        bad.append(_SEEN.unknown(seen))
     said = f"{well} of {count(len(every), 'question')} well: {', '.join(every)}"
     return Findings([*bad, _ASKED.ok(said)] if well else bad, rows)
 
 
 def _read(ops: Connection) -> tuple[Frame, list[Finding]]:
     """Rows of CATALOGUE, and a finding for each fact that this server does not answer."""
-    asked = {key: _sql(key, fact) for key, fact in facts().items()}
+    # A fact's rows: name, value, from which value on it is to be seen to, or trouble; words.
+    asked = {
+        key: f"SELECT '{key}' AS fact, name::text, value::float8, warn::float8, critical::float8, "
+        f"said::text FROM ({fact.sql}) AS {key}(name, value, warn, critical, said)"
+        for key, fact in facts().items()
+    }
     try:
         return ask(ops, " UNION ALL ".join(asked.values()), None, CATALOGUE), []
     except OpsError:
@@ -103,14 +111,6 @@ def _read(ops: Connection) -> tuple[Frame, list[Finding]]:
         except OpsError as exc:
             unanswered.append(facts()[key].asked.unknown(str(exc)))
     return frame(rows, CATALOGUE), unanswered
-
-
-def _sql(key: str, fact: Fact) -> str:
-    """A fact's rows: name, value, from which value on it is to be seen to, or trouble; words."""
-    return (
-        f"SELECT '{key}' AS fact, name::text, value::float8, warn::float8, critical::float8, "
-        f"said::text FROM ({fact.sql}) AS {key}(name, value, warn, critical, said)"
-    )
 
 
 def _judged(fact: Fact, rows: list[Any]) -> Finding:
@@ -130,10 +130,3 @@ def _status(row: Any) -> str:
     if row.value >= row.critical:
         return "critical"
     return "warn" if row.value >= row.warn else "ok"
-
-
-def _hidden(visible: Any) -> Finding:
-    lacks = [] if visible.monitors else ["pg_monitor (what other sessions do, how replicas follow)"]
-    lacks += [f"SELECT on {count(visible.hidden, 'sequence')}"] if visible.hidden else []
-    seen = f"login {visible.login} lacks {' and '.join(lacks)}; of that nothing is known"
-    return _SEEN.unknown(seen)

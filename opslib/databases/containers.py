@@ -27,10 +27,11 @@ from opslib.core import (
     check,
     count,
     frame,
+    services,
     sign_of,
+    signs,
+    stops,
 )
-from opslib.core.checks.signs import signs
-from opslib.core.reads import services, stops
 
 LINES = {"time": UTC_TIME, "message": "str"}
 FAILED, HANGS = "migration-failed", "migration-hangs"
@@ -122,8 +123,7 @@ def check_runs(ops: Connection) -> Findings:
     read: list[Json] = []
     found = answer(asked, _judged, ops, asked, ours[0], container, read)
     rows = [
-        {"time": datetime.fromtimestamp(each["timestamp"] / 1000, UTC), "message": each["message"]}
-        for each in read
+        (datetime.fromtimestamp(each["timestamp"] / 1000, UTC), each["message"]) for each in read
     ]
     return Findings(found, frame(rows, LINES) if rows else None)
 

@@ -23,10 +23,10 @@ from opslib.core import (
     metrics,
     number,
     sessions,
+    sql,
     window,
 )
 from opslib.core.checks.causes import CPU_HIGH, NEAR_LIMIT
-from opslib.core.connections.sql import query, value
 from opslib.databases.activity import STATEMENT
 from opslib.databases.instances import rds, states
 
@@ -84,7 +84,7 @@ def check_connections(ops: Connection) -> Findings:
     Evidence: SESSIONS.
     """
     try:
-        found = query(ops, _SESSIONS_SQL, SESSIONS)
+        found = sql.query(ops, _SESSIONS_SQL, SESSIONS)
         limit = connection_limit(ops)
     except Unfinished as exc:
         if not sessions.out_of_connections(exc):
@@ -112,7 +112,7 @@ def connection_limit(ops: Connection) -> float:
     """How many connections the application may have: what the database allows it, all in all and
     of its own, and no more than the target's file says that the machine bears.
     """
-    allowed = float(value(ops, _LIMIT_SQL))
+    allowed = float(sql.value(ops, _LIMIT_SQL))
     told: float = ops.target["database"].get("max_connections", allowed)
     return min(allowed, told)
 
@@ -181,7 +181,7 @@ def _cpu(ops: Connection) -> metrics.Metric:
 def _at_work(ops: Connection) -> tuple[Frame, str]:
     """Rows of LOAD, and in words who is at work, or why that is not known."""
     try:
-        active = query(ops, _LOAD_SQL, LOAD)
+        active = sql.query(ops, _LOAD_SQL, LOAD)
     except (Unfinished, NotAllowed) as exc:
         return frame([], LOAD), f"who is at work is unknown: {exc}"
     if active.empty:

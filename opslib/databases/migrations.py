@@ -5,12 +5,10 @@ code needs.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import (
-    LAB,
     Action,
     Connection,
     Facts,
@@ -47,8 +45,7 @@ PENDING = "migration-pending"
 _VERSION = "version_num"  # Alembic's column
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """What a target's database has had and what its code needs.
 
     `needs` is empty when nothing says it. `ordered`: migrations are numbered, so that it can
@@ -145,8 +142,7 @@ def newest(facts: Facts) -> str:
 
 def state_of_first(ops: Connection) -> State:
     """Of the target that has each migration before this one (`migrations_first`)."""
-    first = ops.target["database"]["migrations_first"]
-    return find_state(ops.beside((LAB if ops.target.lab else "") + first))
+    return find_state(ops.beside(ops.target["database"]["migrations_first"]))
 
 
 @check("Migrations")
@@ -160,7 +156,7 @@ def check_migrations(ops: Connection) -> Findings:
     if "migrations_first" in ops.target["database"]:
         look = partial(_order, ops, here, states)
         found.append(answer("The target that goes first has it", look))
-    rows = [vars(state) | {"pending": state.pending} for state in states]
+    rows = [state._asdict() | {"pending": state.pending} for state in states]
     return Findings(found, frame(rows, MIGRATIONS))
 
 

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from opslib.core import (
-    LAB,
     Action,
     Aws,
     Connection,
@@ -24,11 +23,11 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    objects,
     planner,
     require_known,
     sql,
 )
-from opslib.core.reads.stores.objects import is_versioned, list_objects
 from opslib.databases.instances import snapshots
 
 SIDES = dtypes("""
@@ -58,17 +57,14 @@ def _facts(ops: Connection, scope: str) -> Json:
 
 def source(ops: Connection) -> Connection:
     """A connection to the target that the data comes from."""
-    return ops.beside((LAB if ops.target.lab else "") + ops.target["sync"]["source"])
+    return ops.beside(ops.target["sync"]["source"])
 
 
 def compare_sides(ops: Connection, scope: str) -> Frame:
     """Rows and objects on both sides, of what this scope overwrites. Columns: SIDES."""
     facts = _facts(ops, scope)
     here, there = ops.gather(*(partial(_counts, each, facts) for each in (ops, source(ops))))
-    rows = [
-        {"what": what, "source": there[what], "here": held, "difference": held - there[what]}
-        for what, held in here.items()
-    ]
+    rows = ((what, there[what], held, held - there[what]) for what, held in here.items())
     return frame(rows, SIDES)
 
 
@@ -81,8 +77,8 @@ def _counts(ops: Connection, facts: Json) -> dict[str, int]:
 
 def _sizes(ops: Connection, facts: Json) -> dict[str, int]:
     """Size of each object by its key."""
-    objects = list_objects(ops, _bucket(ops, facts), facts["prefix"])
-    return dict(zip(objects["key"], objects["size_bytes"], strict=True))
+    found = objects.list_objects(ops, _bucket(ops, facts), facts["prefix"])
+    return dict(zip(found["key"], found["size_bytes"], strict=True))
 
 
 def _bucket(ops: Connection, facts: Json) -> str:
@@ -106,7 +102,7 @@ def ask_dry_run(ops: Connection, scope: str) -> Frame:
     facts = _facts(ops, scope)
     said = _invoke(ops, facts, **facts["dry_run"].plain()).perform(ops)["Payload"]
     counts = pd.json_normalize(said).select_dtypes("int64").iloc[0]
-    return frame(({"what": what, "count": number} for what, number in counts.items()), DRY_RUN)
+    return frame(counts.items(), DRY_RUN)
 
 
 @planner
@@ -132,7 +128,7 @@ def plan_sync(ops: Connection, scope: str = "both", snapshot: bool = True) -> Pl
         notes.append(f"Every row of {', '.join(facts['tables'])} here is replaced. {back}")
     if IMAGES in facts["copies"]:
         bucket = _bucket(ops, facts)
-        kept = "keeps" if is_versioned(ops, bucket) else "does NOT keep"
+        kept = "keeps" if objects.is_versioned(ops, bucket) else "does NOT keep"
         overwritten = f"Objects under {facts['prefix']} that differ are overwritten"
         notes.append(f"{overwritten}; {bucket} {kept} the versions before.")
     return Planned(f"copy {origin} over {here}", steps, notes)

@@ -21,9 +21,9 @@ from opslib.core import (
     dtypes,
     planner,
     quoted,
+    sql,
 )
 from opslib.core.actions.upkeep import Upkeep
-from opslib.core.connections.sql import query
 
 UPKEEP = dtypes("""
     table           str
@@ -49,7 +49,7 @@ def list_upkeep(ops: Connection, table: str = "") -> Frame:
 
     `changed_rows`: since the planner's statistics were last made. Columns: UPKEEP.
     """
-    return query(ops, _UPKEEP_SQL, UPKEEP, table=table)
+    return sql.query(ops, _UPKEEP_SQL, UPKEEP, table=table)
 
 
 @planner

@@ -5,14 +5,13 @@ A test record made through the API and taken away.
 
 from __future__ import annotations
 
-from functools import partial
-
 from opslib import databases, health, logs
 from opslib.core import (
     Applied,
     Connection,
     Finding,
     Findings,
+    Function,
     Http,
     NotAllowed,
     NotFound,
@@ -30,11 +29,11 @@ from opslib.core import (
     functions,
     planner,
     result,
+    sql,
     unread,
 )
 from opslib.core.actions.actions import Appears, find_object
 from opslib.core.connections.http import keyed
-from opslib.core.connections.sql import value as sql_value
 
 RELEASES = dtypes("""
     function    str
@@ -54,32 +53,31 @@ def check_releases(ops: Connection) -> Findings:
     And has the database had the migration that it needs, where the target's file says how that is
     known? Evidence: RELEASES.
     """
-    answers = ops.each(partial(_release, ops), ops.target["functions"], "version of {}").values()
+    answers = Function.each(ops, "", _release, "version of {}")
     found = [finding for finding, _ in answers]
     if "migrations" in ops.target.at("database"):
         found.append(answer("schema of the database", databases.judge_schema, ops))
     return Findings(found, frame((row for _, row in answers if row), RELEASES))
 
 
-def _release(ops: Connection, key: str) -> tuple[Finding, tuple[object, ...]]:
-    facts = ops.target["functions"][key]
+def _release(known: Function) -> tuple[Finding, tuple[object, ...]]:
     source = "lambda GetFunctionConfiguration, ListVersionsByFunction"
-    asked = Question(f"version of {key}", "active; the newest one published", source)
+    asked = Question(f"version of {known.key}", "active; the newest one published", source)
     path = "Versions[].Version"
     try:
-        live = functions.live(ops, key)
-        versions = ops.pages(
-            "lambda", "list_versions_by_function", path, FunctionName=facts["name"]
+        live = known.live()
+        versions = known.ops.pages(
+            "lambda", "list_versions_by_function", path, FunctionName=known.name
         )
     except OpsError as exc:  # one function that cannot be read says nothing about the others
         return unread(asked, exc), ()
     newest = max(filter(str.isdigit, versions), key=int, default=functions.LATEST)
     number, said = live["Version"], live.get("Description", "")
     published, state = functions.modified(live), functions.states(live)
-    row = (key, number, published, newest, ", ".join(state), said)
+    row = (known.key, number, published, newest, ", ".join(state), said)
     seen = f"{number}, of {published:%Y-%m-%d %H:%M} UTC{f': {said}' if said else ''}"
     found = asked.ok(seen)
-    if "alias" in facts and number != newest:
+    if "alias" in known.facts and number != newest:
         seen += f"; {newest} is published and not live: rolled back, or not yet released"
         found = asked.warn(seen)
     if state != functions.WELL:
@@ -148,7 +146,7 @@ def _shown(ops: Connection, words: str, id: str) -> Finding:
 def _flagged(ops: Connection, words: str, id: str) -> Finding:
     row, name = databases.soft_delete_flag(ops), ops.target["database"]["soft_delete"]["flag"]
     statement = f"SELECT {row.flag} FROM {row.table} WHERE {row.id} = CAST(:id AS {row.type})"
-    value = sql_value(ops, statement, {"id": id})
+    value = sql.value(ops, statement, {"id": id})
     seen = "no such row" if value is None else f"{name} is {str(value).lower()}"
     return Question(words, f"{name} is true", row.table).judged(value is True, seen)
 

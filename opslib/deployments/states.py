@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -24,8 +23,8 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    objects,
 )
-from opslib.core.reads.stores import objects
 
 STATES = dtypes("""
     serial            Int64
@@ -56,8 +55,7 @@ class Place(NamedTuple):
         return {"Bucket": self.bucket, "Key": self.key}
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """One version of the state object.
 
     What it holds is not kept here: attributes of resources hold secrets.
@@ -73,8 +71,7 @@ class State:
     size: int
 
 
-@dataclass(frozen=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """A version that is no state of Terraform's: empty, cut, of something else; and why."""
 
     version_id: str
@@ -217,12 +214,12 @@ def check_states(ops: Connection, newest: int = 10) -> Findings:
 
 def _row(state: State | Unreadable, befores: dict[State, State]) -> Json:
     if isinstance(state, Unreadable):
-        return vars(state)
+        return state._asdict()
     if state.addresses is None:
-        return vars(state) | {"note": "encrypted: what it holds is not read"}
+        return state._asdict() | {"note": "encrypted: what it holds is not read"}
     before = befores.get(state, state)
     known = state.addresses if before.addresses is None else before.addresses
-    return vars(state) | {
+    return state._asdict() | {
         "note": "",
         "resources": len(state.addresses),
         "added": ", ".join(sorted(state.addresses - known)),

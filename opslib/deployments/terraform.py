@@ -9,9 +9,18 @@ import os
 import re
 from pathlib import Path
 
-from opslib.core import Connection, Finding, Findings, NotFound, Question, UsageError, answer, check
-from opslib.core.reads.stores import objects
-from opslib.core.text import Text
+from opslib.core import (
+    Connection,
+    Finding,
+    Findings,
+    NotFound,
+    Question,
+    Text,
+    UsageError,
+    answer,
+    check,
+    objects,
+)
 from opslib.deployments import plans, states
 from opslib.deployments.findings import drifted, judged, whole
 from opslib.deployments.plans import TerraformPlan
@@ -23,7 +32,10 @@ def read_plan(ops: Connection, plan: str = "") -> TerraformPlan:
     Raises UsageError (no file, no plan), NotFound, NotAllowed.
     """
     if plan:
-        path = _file(plan)
+        # As the operator's shell means it: a kernel runs in the notebook's folder.
+        path = Path(plan).expanduser()
+        beside = Path(os.environ.get("PWD", "")) / path
+        path = beside if not path.exists() and beside.exists() else path.absolute()
         try:
             content = path.read_bytes()
         except OSError as exc:
@@ -37,20 +49,15 @@ def read_plan(ops: Connection, plan: str = "") -> TerraformPlan:
     return plans.parse(found["Body"], str(at))
 
 
-def _file(plan: str) -> Path:
-    """The path as the operator's shell means it: a kernel runs in the notebook's folder."""
-    path = Path(plan).expanduser()
-    beside = Path(os.environ.get("PWD", "")) / path
-    return beside if not path.exists() and beside.exists() else path.absolute()
-
-
 @check("Is the plan whole and up to date?")
 def check_file(ops: Connection, plan: str = "", hours: float = 24) -> Findings:
     """Could Terraform plan everything, is nothing newer, and is it no older than so many hours?"""
     read = read_plan(ops, plan)
     made = f"{read.made:%Y-%m-%d %H:%M} UTC" if read.made else "at a time that it does not say"
     note = f"{read.where}, by Terraform {read.version}, made {made}."
-    return Findings([whole(read), _newest(ops, read), _aged(ops, read, hours)], note=note)
+    return Findings(
+        [whole(read), answer(_NEWEST, _newest, ops, read), _aged(ops, read, hours)], note=note
+    )
 
 
 def _aged(ops: Connection, plan: TerraformPlan, hours: float) -> Finding:
@@ -73,17 +80,14 @@ _NEWEST = Question(
 
 
 def _newest(ops: Connection, plan: TerraformPlan) -> Finding:
-    def look() -> Finding:
-        written = states.written(ops)
-        seen = f"the state is of {written:%Y-%m-%d %H:%M} UTC"
-        if plan.made is None:
-            return _NEWEST.unknown(f"{seen}, and the plan's time is not known: {_UNDATED}")
-        if plan.made >= written:
-            return _NEWEST.ok(seen)
-        seen += ", newer than the plan: it says nothing of today, and Terraform refuses to "
-        return _NEWEST.unknown(f"{seen}apply it. Plan again")
-
-    return answer(_NEWEST, look)
+    written = states.written(ops)
+    seen = f"the state is of {written:%Y-%m-%d %H:%M} UTC"
+    if plan.made is None:
+        return _NEWEST.unknown(f"{seen}, and the plan's time is not known: {_UNDATED}")
+    if plan.made >= written:
+        return _NEWEST.ok(seen)
+    seen += ", newer than the plan: it says nothing of today, and Terraform refuses to "
+    return _NEWEST.unknown(f"{seen}apply it. Plan again")
 
 
 @check("Was something changed outside Terraform?")
@@ -117,7 +121,8 @@ def check_reverted(ops: Connection, plan: str) -> Findings:
         )
     read = read_plan(ops, plan)
     would = judged(read)
-    return Findings([whole(read), _newest(ops, read), *would], would.evidence, would.note)
+    newest = answer(_NEWEST, _newest, ops, read)
+    return Findings([whole(read), newest, *would], would.evidence, would.note)
 
 
 # Terraform's own commands, with the target's names in them: the operator runs them, nothing here.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import beside, cut, decoded, names_a_secret, redaction
 
@@ -116,8 +116,7 @@ def _filled(value: Any) -> Any:
     return SENSITIVE if isinstance(value, Secret) else value
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """An attribute, and what it was and becomes.
 
     Of a list: what goes out (`- …`), what comes in (`+ …`), else empty.
@@ -181,17 +180,12 @@ def _inside(value: Any) -> Any:
     return decoded(value, value) if told else value
 
 
-def _bare(value: Any) -> Any:
-    """What is compared of a Secret, to be judged and not shown."""
-    return _inside(value.value if isinstance(value, Secret) else value)
-
-
 def _within(value: Any, name: str = "", door: str = "") -> Iterator[tuple[str, str, Any]]:
     """It, and all that is in it and may lead in: behind which door, what it is called, and it.
 
     A door is what rules let through, whoever comes: it is another one when that changes.
     """
-    value = _bare(value)
+    value = _inside(value.value if isinstance(value, Secret) else value)  # judged and not shown
     yield door, name, value
     if isinstance(value, list):
         for part in value:

@@ -72,25 +72,16 @@ def list_blocked(ops: Connection) -> Frame:
     known = Addresses(ops)
     since: dict[str, tuple[Any, str]] = {}
     before: set[str] | None = None  # which of them the first known change brought, it does not say
-    updates, trouble = _updates(known)
-    unknown = f"not known: {trouble}" if trouble else ""
-    for when, by, now in updates:
-        since |= dict.fromkeys(now - (before or now), (when, by))
-        before = now
-    told = {each: since.get(each, (None, unknown)) for each in known.addresses}
-    rows = [{"address": each, "since": when, "by": by} for each, (when, by) in told.items()]
-    return frame(rows, BLOCKED)
-
-
-def _updates(known: Addresses) -> tuple[list[tuple[Any, str, set[str]]], str]:
-    """What the set held after each change of it and by whom, oldest first; why not all is known."""
     found, trouble = changes.look_up(known.ops, "EventName", "UpdateIPSet", most=_EVENTS)
-    asked = ((act, act.of("requestParameters") or {}) for act in reversed(found))
-    return [
-        (act.time, act.by, set(given.get("addresses") or given.get("Addresses") or ()))
-        for act, given in asked
-        if (given.get("name") or given.get("Name")) == known.name
-    ], trouble
+    unknown = f"not known: {trouble}" if trouble else ""
+    for act in reversed(found):  # what the set held after each change of it, oldest first
+        given = act.of("requestParameters") or {}
+        if (given.get("name") or given.get("Name")) == known.name:
+            now = set(given.get("addresses") or given.get("Addresses") or ())
+            since |= dict.fromkeys(now - (before or now), (act.time, act.by))
+            before = now
+    told = {each: since.get(each, (None, unknown)) for each in known.addresses}
+    return frame(((each, *since_when) for each, since_when in told.items()), BLOCKED)
 
 
 @check("Does the set turn anybody away?")

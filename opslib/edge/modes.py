@@ -23,12 +23,12 @@ from opslib.core import (
     answer,
     check,
     count,
+    maintenance,
+    networks,
     planner,
     poll,
     result,
 )
-from opslib.core.plans import maintenance
-from opslib.core.reads import networks
 
 SECTION, LEFT_ON = "maintenance_mode", "maintenance-mode-left-on"
 ON, OFF = "on", "off"

@@ -15,6 +15,7 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
+    Function,
     Json,
     Planned,
     Plotted,
@@ -26,12 +27,12 @@ from opslib.core import (
     Window,
     check,
     count,
+    functions,
     logs,
     planner,
     tried,
     window,
 )
-from opslib.core.reads.functions import Function, named, read_points
 from opslib.functions import invocations
 from opslib.functions.configurations import SETTINGS, UPDATE, Release, Setting
 from opslib.functions.invocations import NONE, UNRESERVED
@@ -54,7 +55,7 @@ def check_capacity(ops: Connection, function: str) -> Findings:
     """
     known, day, hour = Function(ops, function), window(ops, 1440), window(ops, 60)
     points, account, reserved = ops.gather(
-        partial(read_points, ops, [function], day),
+        partial(functions.read_points, ops, [function], day),
         partial(tried, partial(invocations.account, ops)),
         partial(tried, known.reserved),
     )
@@ -68,7 +69,7 @@ def check_capacity(ops: Connection, function: str) -> Findings:
 def check_memory(ops: Connection, function: str = logs.ALL) -> Findings:
     """What requests of the last 24 hours used, and whether it grows until it is full."""
     read = partial(_memory, ops, window(ops, 1440))
-    return Findings(ops.each(read, named(ops, function), "memory of {}").values())
+    return Findings(ops.each(read, functions.named(ops, function), "memory of {}").values())
 
 
 def _memory(ops: Connection, within: Window, function: str) -> Finding:
@@ -231,7 +232,7 @@ def _room(function: Function, wanted: int | None, pool: int, even_below_use: boo
             "Nothing was changed; ask AWS for a higher limit, or reserve less."
         )
     hour = window(function.ops, 60)
-    points = read_points(function.ops, [function.key], hour)
+    points = functions.read_points(function.ops, [function.key], hour)
     use = invocations.used(function.key, points, None, hour)
     ran = f"ran up to {use.most_at_once} at once in the last hour"
     if wanted < max(1, use.most_at_once) and not even_below_use:

@@ -8,7 +8,6 @@ alias runs $LATEST.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -184,8 +183,7 @@ def taken_over(name: str) -> Step:
     return Step("Wait until Lambda has taken it over", wait, undo=[])
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(NamedTuple):
     """A function's configuration that runs (`live`), and that of $LATEST.
 
     `name`: what AWS calls it.

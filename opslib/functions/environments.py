@@ -44,12 +44,7 @@ def list_variables(ops: Connection, function: str) -> Frame:
     live, latest = variables(known.live()), variables(known.configuration())
     described = set(known.facts.get("variables", ()))
     rows = [
-        {
-            "variable": name,
-            "live": readable(name, live, latest),
-            "latest": readable(name, latest, live),
-            "described": name in described,
-        }
+        (name, readable(name, live, latest), readable(name, latest, live), name in described)
         for name in sorted(live.keys() | latest.keys() | described)
     ]
     return frame(rows, VARIABLES)

@@ -6,10 +6,9 @@ How many, how they ended, how long they took, how many ran at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import (
     Connection,
@@ -65,8 +64,7 @@ _MANY = 20  # in a quarter of an hour, which the whole window dilutes
 _SHARED = "no reservation, it shares the rest"
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(NamedTuple):
     """A function's invocations and concurrency over a window.
 
     `reserved`: so many are kept for it, and it never runs more often at once; None when there is no
@@ -104,7 +102,7 @@ def check_functions(
         state, latest = tried(known.live), tried(known.configuration)
         use = used(name, mine, tried(known.reserved), within)
         judged = [judge_state(name, state, latest, ops.now()), _invoked(use, state, within)]
-        row = vars(use) | {
+        row = use._asdict() | {
             "version": "?" if isinstance(state, OpsError) else state["Version"],
             "reserved": _reservation(use),
             "p95_ms": None if use.p95_ms is None else round(use.p95_ms),

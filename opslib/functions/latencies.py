@@ -122,17 +122,18 @@ def _beyond(metric: metrics.Metric, points: Frame, within: Window) -> Finding:
 def routes(requests: Requests) -> Frame:
     """Slow requests by route, the most frequent first. Columns: ROUTES."""
     rows = [
-        {
-            "route": name or "(its line does not say)",
-            "slow": len(these),
-            "share_percent": round(100 * len(these) / len(requests.slow), 1),
-            "median_ms": round(these["total_ms"].median()),
-            "longest_ms": round(these["total_ms"].max()),
-            "with_start": (these["init_ms"] > 0).sum(),
-        }
+        (
+            name or "(its line does not say)",
+            len(these),
+            round(100 * len(these) / len(requests.slow), 1),
+            round(these["total_ms"].median()),
+            round(these["total_ms"].max()),
+            (these["init_ms"] > 0).sum(),
+        )
         for name, these in requests.slow.groupby("route")
     ]
-    return frame(sorted(rows, key=lambda row: -row["slow"]), ROUTES)
+    found = frame(rows, ROUTES)
+    return found.sort_values("slow", ascending=False, kind="stable", ignore_index=True)
 
 
 def _waits(function: Function) -> str:

@@ -7,8 +7,8 @@ that too: how long a request took is here both together.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from opslib.core import Connection, Frame, Window, dtypes, frame, logs
 from opslib.core.reads.concerns import route
@@ -51,8 +51,7 @@ TIMEOUTS, _TIMEOUT_SHARE = 3, 0.01  # at least so many, and so much of all reque
 _CUT, _HANG = 0.5, 0.2
 
 
-@dataclass(frozen=True)
-class Requests:
+class Requests(NamedTuple):
     """The requests of a window. Times in ms.
 
     `slow`: those over `slow_ms` that ended, with SLOW's columns.

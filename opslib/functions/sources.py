@@ -10,16 +10,17 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
+    Function,
     Json,
     Question,
     Read,
     check,
     dtypes,
     frame,
+    functions,
     logs,
     look,
 )
-from opslib.core.reads.functions import LATEST, Function, named
 
 SOURCES = dtypes("""
     function str
@@ -46,41 +47,33 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
     One that is off lets its queue grow in silence. Evidence: SOURCES (Lambda
     ListEventSourceMappings).
     """
-    names = named(ops, function)
+    names = functions.named(ops, function)
     every = ops.pages("lambda", "list_event_source_mappings", _MAPPED)
-    expected = {pair for pair in _expected(ops) if pair[0] in names}
+    expected = {  # by the kinds of jobs in the target's file
+        (job["function"], ops.target["queues"][job["queue"]]["name"])
+        for job in ops.target.at("jobs").values()
+        if job.get("function") in names and "queue" in job
+    }
     found, rows = [], []
     for key in names:
         known = Function(ops, key)
         for mapping in every:
             called, _, qualifier = mapping["calls"].partition(":function:")[2].partition(":")
             if called == known.name:
-                row = mapping | {"function": key, "calls": qualifier or LATEST}
+                row = mapping | {"function": key, "calls": qualifier or functions.LATEST}
                 row["source"] = (mapping["source"] or "?").rpartition(":")[2]
                 rows.append(row)
                 found.append(_judged(known, row, (key, row["source"]) in expected))
     mapped = {(row["function"], row["source"]) for row in rows}
-    found += list(_missing(expected - mapped))
+    for key, queue in sorted(expected - mapped):
+        seen = "there is no mapping: nothing hands its messages to the function"
+        found.append(_asked(key, queue).critical(seen, cause=SOURCE_OFF, next="functions/health"))
     sent = ops.each(lambda key: [*_sent(Function(ops, key))], names, "function {}")
     found += [each for of in sent.values() for each in of]
     if not found and sent:
         told = Question("event sources", _RULE, _DOCS)
         found = [told.ok("none, and the target's file names none")]
     return Findings(found, frame(rows, SOURCES))
-
-
-def _expected(ops: Connection) -> Iterator[tuple[str, str]]:
-    """Function and queue of each kind of job in the target's file."""
-    for job in ops.target.at("jobs").values():
-        if "function" in job and "queue" in job:
-            yield job["function"], ops.target["queues"][job["queue"]]["name"]
-
-
-def _missing(pairs: set[tuple[str, str]]) -> Iterator[Finding]:
-    for key, queue in sorted(pairs):
-        asked = _asked(key, queue)
-        seen = "there is no mapping: nothing hands its messages to the function"
-        yield asked.critical(seen, cause=SOURCE_OFF, next="functions/health")
 
 
 def _sent(known: Function) -> Iterator[Finding]:

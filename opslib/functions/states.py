@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.core import Finding, Frame, Json, OpsError, Question, unread
-from opslib.core.reads.functions import LOST, WELL, modified, states
+from opslib.core import Finding, Frame, Json, OpsError, Question, functions, unread
 
 _UPDATE = timedelta(minutes=15)  # an update that takes longer is stuck
 _METRICS = "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"
@@ -18,7 +17,9 @@ def judge_state(function: str, state: Any, latest: Any, now: datetime) -> Findin
 
     Lambda's states: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
     """
-    asked = Question(f"state of {function}", ", ".join(WELL), "lambda GetFunctionConfiguration")
+    asked = Question(
+        f"state of {function}", ", ".join(functions.WELL), "lambda GetFunctionConfiguration"
+    )
     if isinstance(state, OpsError):
         return unread(asked, state)
     status, seen = _state(state, now)
@@ -36,10 +37,10 @@ def judge_state(function: str, state: Any, latest: Any, now: datetime) -> Findin
 
 
 def _state(state: Json, moment: datetime) -> tuple[str, str]:
-    now, update = states(state)
-    began = modified(state)
+    now, update = functions.states(state)
+    began = functions.modified(state)
     seen = f"version {state['Version']}: {now}, last update {update} at {began:%Y-%m-%d %H:%M}"
-    if (now, update) == WELL:
+    if (now, update) == functions.WELL:
         return "ok", seen
     if why := state.get("StateReason" if now != "Active" else "LastUpdateStatusReason"):
         seen += f": {why}"
@@ -55,7 +56,7 @@ def _state(state: Json, moment: datetime) -> tuple[str, str]:
 
 def lost(function: str, points: Frame) -> Iterator[Finding]:
     """What Lambda could not deliver or gave up, and how far it is behind a stream."""
-    for metric, (means, warn, critical) in LOST.items():
+    for metric, (means, warn, critical) in functions.LOST.items():
         values = points.loc[points["metric"] == metric, "value"]
         value = values.max() if metric == "IteratorAge" else values.sum()
         if value > warn:

@@ -16,6 +16,7 @@ from opslib.core import (
     Finding,
     Findings,
     Frame,
+    Function,
     Json,
     OpsError,
     Question,
@@ -23,10 +24,11 @@ from opslib.core import (
     answer,
     check,
     count,
+    functions,
     tried,
+    unread,
     window,
 )
-from opslib.core.reads.functions import Function, modified
 from opslib.core.reads.versions import most_errors, traffic
 from opslib.functions.configurations import shares, told_shares, weights
 
@@ -50,7 +52,7 @@ def check_shares(ops: Connection, hours: float = 24) -> Findings:
     for name, alias in aliases.items():
         asked = Question(f"shares of {name}", "one version, or a newer one on trial", _DOCS)
         if isinstance(alias, OpsError):
-            found.append(answer(asked, _raised, alias))
+            found.append(unread(asked, alias))
         elif weights(alias):
             found.append(answer(asked, _split, ops, asked, name, alias))
             found += _trial(ops, asked, name, alias, hours)
@@ -66,10 +68,6 @@ def _alias(ops: Connection, name: str) -> Json:
     return alias if alias["FunctionVersion"] else {}
 
 
-def _raised(error: OpsError) -> Finding:
-    raise error
-
-
 def _split(ops: Connection, asked: Question, name: str, alias: Json) -> Finding:
     """Whether the split is a trial under way, or one that was left."""
     own, seen = alias["FunctionVersion"], f"the alias sends {told_shares(alias)}"
@@ -78,7 +76,7 @@ def _split(ops: Connection, asked: Question, name: str, alias: Json) -> Finding:
         seen += f"; version {older[0]} is older than {own}, its own: a trial is of a newer one"
         return asked.warn(seen, next="functions/rollback")
     newest = max(weights(alias), key=_number)
-    made = modified(Function(ops, name).configuration(newest))
+    made = functions.modified(Function(ops, name).configuration(newest))
     well = ops.now() - made < _TRIAL
     seen += f"; version {newest} is of {made:%Y-%m-%d %H:%M}"
     seen += "" if well else ": a trial that nobody ended?"
@@ -93,7 +91,7 @@ def _trial(
         found = traffic(ops, name, alias["FunctionVersion"], window(ops, 60 * hours))
         yield from judge_trial(asked, alias, found)
     except OpsError as exc:
-        yield answer(asked, _raised, exc)
+        yield unread(asked, exc)
 
 
 def _number(version: str) -> float:
@@ -175,7 +173,7 @@ def judge_untried(
     (rows of `versions.TRAFFIC`) and the time since it was published.
     """
     live = Function(ops, function).live()
-    waited = min(ops.now() - modified(live), timedelta(hours=hours))
+    waited = min(ops.now() - functions.modified(live), timedelta(hours=hours))
     others, of = int(found["requests"].sum()), f"version {live['Version']}"
     usual = others * (waited / timedelta(hours=hours))
     seen = f"no request of {of} ended in {hours:g} h"

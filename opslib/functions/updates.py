@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 from opslib.core import (
     Aws,
     Connection,
+    Function,
     Json,
     Planned,
     Refused,
@@ -17,10 +18,10 @@ from opslib.core import (
     UsageError,
     Wait,
     Watch,
+    functions,
     planner,
     result,
 )
-from opslib.core.reads.functions import Function, states
 from opslib.functions.configurations import GET, differences, settled, taken_over, weights
 
 _IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[\w.-]+/\S+[:@]\S+")
@@ -59,9 +60,9 @@ def plan_update(
             "Nothing was changed; functions/scale gives it some."
         )
     latest, live = settled(known), known.live()
-    if states(latest)[1] != "Successful" and not code:
+    if functions.states(latest)[1] != "Successful" and not code:
         raise Refused(
-            f"The last update of {name} is {states(latest)[1]}: "
+            f"The last update of {name} is {functions.states(latest)[1]}: "
             f"{latest.get('LastUpdateStatusReason', '')}. Nothing was changed."
         )
     given, steps, notes = _code(code), list[Step](), list[str]()

@@ -171,9 +171,7 @@ def check_configuration(ops: Connection, function: str = "") -> Findings:
     Both of the version that the alias serves and of $LATEST, which the next version is made of.
     Evidence: CONFIGURATIONS.
     """
-    chosen = [function] if function else ops.target["functions"]
-    look, asked = lambda name: _configuration(Function(ops, name)), "configuration of {}"
-    answers = ops.each(look, chosen, asked).values()
+    answers = Function.each(ops, function, _configuration, "configuration of {}")
     rows = [row for _, found in answers for row in found]
     return Findings((each for found, _ in answers for each in found), frame(rows, CONFIGURATIONS))
 

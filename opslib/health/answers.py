@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from opslib.core import beside, cut, sign_of
-from opslib.core.checks.signs import signs
+from opslib.core import beside, cut, sign_of, signs
 from opslib.core.connections.http import Response
 from opslib.health.bodies import REASONS
 

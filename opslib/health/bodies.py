@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import cut
 from opslib.health import words
@@ -55,8 +54,7 @@ class Pairs(tuple[tuple[str, Any], ...]):
         return next((value for name in names for key, value in said if key == name and value), None)
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """What is said of a part, or of the whole (no name).
 
     `status`: ok, skipped, degraded, failed or unclear. `told`: the place and what stands there.
@@ -90,7 +88,7 @@ def read(text: str) -> list[Said]:
             found[said.name] = said
     whole = found.get("")
     if whole and whole.status == "skipped":  # nothing was asked
-        found[""] = replace(whole, status="unclear")
+        found[""] = whole._replace(status="unclear")
     return list(found.values())
 
 
@@ -183,7 +181,7 @@ def _object(pairs: Pairs, at: At, role: str) -> Iterator[Said]:
         if role == "part" or told:
             own.append(_said(at, words.status(told) or "unclear", told or "no word on its health"))
     for said in own:
-        yield replace(said, reason=_reason(pairs) or said.reason, latency_ms=_latency(pairs))
+        yield said._replace(reason=_reason(pairs) or said.reason, latency_ms=_latency(pairs))
     yield from (*parts, *deeper)
 
 
@@ -246,7 +244,7 @@ def _named(
     if value and isinstance(value, (Pairs, list)):
         found = list(_value(value, there, meant.role))
     for said in found:
-        yield "part", replace(said, status=status) if said.status == "unclear" else said
+        yield "part", said._replace(status=status) if said.status == "unclear" else said
     if status and not found:
         weighs = name in _WEIGHTS and isinstance(value, bool)
         yield (

@@ -32,6 +32,7 @@ from opslib.core import (
     check,
     dtypes,
     frame,
+    objects,
     planner,
     quoted,
     removal,
@@ -40,7 +41,6 @@ from opslib.core import (
     sql,
 )
 from opslib.core.actions.actions import file
-from opslib.core.reads.stores import objects
 from opslib.core.waiting import counted
 from opslib.jobs import jobs
 

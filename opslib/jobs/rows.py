@@ -53,16 +53,12 @@ def column(facts: Params, name: str) -> str:
         return f"CAST(NULL AS {kind or 'text'})"
     plain = called if called == name else identifier(str(called))
     if name == "status" and "states" in facts:
-        return _status(plain, facts["states"])
+        # In our words; PostgreSQL's own text of it where nobody said what it means.
+        whens = ""
+        for key, ours in _STATES.items():
+            theirs = [str(each).lower().replace("'", "''") for each in facts["states"].get(key, ())]
+            if theirs:
+                told = ", ".join(f"'{each}'" for each in theirs)
+                whens += f"WHEN lower({plain}::text) IN ({told}) THEN '{ours}' "
+        return f"CASE {whens}ELSE {plain}::text END" if whens else plain
     return plain if called == name or not kind else f"CAST({plain} AS {kind})"
-
-
-def _status(plain: str, states: Params) -> str:
-    """The state in our words; PostgreSQL's own text of it where nobody said what it means."""
-    whens = ""
-    for key, ours in _STATES.items():
-        theirs = [str(each).lower().replace("'", "''") for each in states.get(key, ())]
-        if theirs:
-            told = ", ".join(f"'{each}'" for each in theirs)
-            whens += f"WHEN lower({plain}::text) IN ({told}) THEN '{ours}' "
-    return f"CASE {whens}ELSE {plain}::text END" if whens else plain

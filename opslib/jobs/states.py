@@ -12,6 +12,7 @@ from opslib.core import (
     Findings,
     Frame,
     Question,
+    Queue,
     check,
     count,
     dtypes,
@@ -19,7 +20,6 @@ from opslib.core import (
     sql,
 )
 from opslib.core.checks.series import overdue
-from opslib.core.reads.stores.queues import Queue
 from opslib.jobs import rows
 
 STATES = dtypes("""

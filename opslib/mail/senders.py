@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from opslib.core import (
@@ -20,9 +20,9 @@ from opslib.core import (
     frame,
     logs,
     sign_of,
+    signs,
     window,
 )
-from opslib.core.checks.signs import signs
 from opslib.mail.accounts import PAUSED, SANDBOX, at
 
 UNVERIFIED, DKIM, MAIL_FROM = "mail-not-verified", "mail-dkim-failed", "mail-from-failed"
@@ -75,7 +75,9 @@ def _judged(ops: Connection, name: str, held: Json) -> Iterator[Finding]:
     asked = Question(f"DKIM of {name}", "signed, with its records in DNS", source)
     seen = f"{status}, signing is {'on' if on else 'off'}"
     seen += ". Its CNAMEs are in the table: are they in DNS?" * (status != "SUCCESS")
-    yield asked.judged(on and status == "SUCCESS", seen, otherwise=_bad(status), cause=DKIM)
+    # Receivers of much mail take none that is unsigned; while SES looks, it still counts.
+    bad = "critical" if status in _ENDED else "warn"
+    yield asked.judged(on and status == "SUCCESS", seen, otherwise=bad, cause=DKIM)
     way = held.get("MailFromAttributes", {})
     if domain := way.get("MailFromDomain"):
         status = str(way.get("MailFromDomainStatus", "not told"))
@@ -86,20 +88,15 @@ def _judged(ops: Connection, name: str, held: Json) -> Iterator[Finding]:
         yield asked.judged(status == "SUCCESS", seen, otherwise=bad, cause=MAIL_FROM)
 
 
-def _bad(status: str) -> str:
-    """Receivers of much mail take none that is unsigned; while SES looks, it still counts."""
-    return "critical" if status in _ENDED else "warn"
-
-
-def _records(ops: Connection, name: str, held: Json) -> Iterator[Json]:
+def _records(ops: Connection, name: str, held: Json) -> Iterator[Sequence[str]]:
     dkim = held.get("DkimAttributes", {})
     zone = dkim.get("SigningHostedZone", "dkim.amazonses.com")
     for token in dkim.get("Tokens", ()):
         record = f"{token}._domainkey.{name}"
-        yield {"identity": name, "record": record, "type": "CNAME", "value": f"{token}.{zone}"}
+        yield name, record, "CNAME", f"{token}.{zone}"
     if domain := held.get("MailFromAttributes", {}).get("MailFromDomain"):
         mx = f"10 feedback-smtp.{ops.target.region}.amazonses.com"
-        yield {"identity": name, "record": domain, "type": "MX", "value": mx}
+        yield name, domain, "MX", mx
 
 
 @check("Does the configuration set send, and tell what became of the mail?")

@@ -9,8 +9,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from opslib import jobs
-from opslib.core import Connection, Json, OpsError, Sign, dtypes
-from opslib.core.reads.stores.queues import Queue, depths
+from opslib.core import Connection, Json, OpsError, Queue, Sign, depths, dtypes
 from opslib.queues.proofs import Proofs
 from opslib.queues.reasons import attributes_of, find_field, find_reason, unwrapped
 
@@ -119,7 +118,12 @@ class Dead(Queue):
         """Why each of the letters, told by attributes and body, failed."""
         bodies = [unwrapped(text) for _, text in letters]
         ids = [str(find_field(body, "job_id") or "") for body in bodies]
-        kept = self._job_errors(list(filter(None, ids)))
+        asked, kept = list(filter(None, ids)), dict[str, str]()
+        for kind in self._of("jobs") if asked else ():  # what the jobs' tables keep, if they answer
+            try:
+                kept |= jobs.find_errors(self.ops, kind, asked)
+            except OpsError as exc:
+                print(f"The jobs' own errors could not be read: {exc}", flush=True)
         works = (*self._of("jobs").values(), *self._of("workflows").values())
         fields = list(dict.fromkeys(str(facts["item"]) for facts in works if "item" in facts))
         item, proofs = next(iter(fields), "id"), Proofs(self.ops, set(fields))
@@ -136,16 +140,6 @@ class Dead(Queue):
         """What of a section of the target's file comes through this queue."""
         every = self.ops.target.at(section)
         return {name: of for name, of in every.items() if of.get("queue") == self.queue}
-
-    def _job_errors(self, ids: list[str]) -> dict[str, str]:
-        """Job id: error, from the jobs' tables; empty when the database does not answer."""
-        found: dict[str, str] = {}
-        for kind in self._of("jobs") if ids else ():
-            try:
-                found |= jobs.find_errors(self.ops, kind, ids)
-            except OpsError as exc:
-                print(f"The jobs' own errors could not be read: {exc}", flush=True)
-        return found
 
 
 def _sent(message: Json) -> datetime:

@@ -15,19 +15,20 @@ from opslib.core import (
     NotFound,
     Planned,
     Question,
+    Queue,
     Read,
     Refused,
     Step,
     UsageError,
     Wait,
     check,
+    depths,
     dtypes,
     frame,
     planner,
     poll,
 )
 from opslib.core.checks.causes import BACKLOG
-from opslib.core.reads.stores.queues import Queue, depths
 from opslib.queues.letters import Dead
 from opslib.queues.proofs import PURGE
 from opslib.queues.queues import list_queues

@@ -12,9 +12,7 @@ from itertools import product
 from typing import Any
 from urllib.parse import unquote_plus
 
-from opslib.core import FAILURES, Connection, OpsError, Sign, beside, sign_of
-from opslib.core.checks.signs import signs
-from opslib.core.reads.stores.objects import versions_at
+from opslib.core import FAILURES, Connection, OpsError, Sign, beside, objects, sign_of, signs
 
 PURGE = "queues/purge"
 BROKEN, GONE, BACK, KEPT, UNPROVEN, LOOK = PROVEN = signs(beside(__file__, "proofs"))
@@ -48,7 +46,12 @@ class Proofs:
         sign = sign_of(FAILURES, error)
         if sign.name == BROKEN.name:
             return BROKEN if self._is_broken(body) else LOOK
-        return self._judge_objects(error, body) if sign.name == GONE.name else sign
+        if sign.name != GONE.name:
+            return sign
+        # Only an error about objects is judged by them: another names what S3 does not know.
+        named = _objects([body, error]) if GONE.fits(error) else ()
+        there = {self._there(*each) for each in named}
+        return next((sign for sign in (GONE, BACK, KEPT) if there == {sign}), UNPROVEN)
 
     def _is_broken(self, body: Any) -> bool:
         """Does it hold nothing of what each message of this queue must hold?
@@ -60,12 +63,6 @@ class Proofs:
             return False
         return not any(re.search(look, str(body)) for look in looks)
 
-    def _judge_objects(self, error: str, body: Any) -> Sign:
-        """Only an error about objects is judged by them: another names what S3 does not know."""
-        named = _objects([body, error]) if GONE.fits(error) else ()
-        there = {self._there(*each) for each in named}
-        return next((sign for sign in (GONE, BACK, KEPT) if there == {sign}), UNPROVEN)
-
     def _look(self, bucket: str, key: str) -> Sign:
         """Whether an object is there. Of a bucket that is gone nothing is known: it may be made
         again, and its objects restored.
@@ -76,7 +73,7 @@ class Proofs:
             found = [
                 version.latest
                 for name in {key, unquote_plus(key)}  # S3's events write keys URL-encoded
-                for version in versions_at(self.ops, bucket, name)
+                for version in objects.versions_at(self.ops, bucket, name)
                 if not version.marker
             ]
         except OpsError:

@@ -12,9 +12,11 @@ from opslib.core import (
     Frame,
     OpsError,
     Question,
+    Queue,
     check,
     cut,
     decoded,
+    depths,
     dtypes,
     frame,
     metrics,
@@ -23,7 +25,6 @@ from opslib.core import (
     window,
 )
 from opslib.core.checks.causes import BACKLOG
-from opslib.core.reads.stores.queues import Queue, depths
 from opslib.queues.letters import LETTERS, Dead
 from opslib.queues.proofs import BACK, PURGE, SIGNS
 
@@ -41,6 +42,7 @@ QUEUES = dtypes("""
 """)
 DEAD = "dead letters"
 NO_CONSUMER = "queue-without-consumer"  # the cause that findings name
+_MEASURED = {"ApproximateAgeOfOldestMessage": "Maximum", "NumberOfMessagesReceived": "Sum"}
 
 
 def list_queues(ops: Connection) -> Frame:
@@ -68,42 +70,29 @@ def _read(ops: Connection) -> tuple[Frame, dict[str, OpsError]]:
         lambda name: tried(lambda: Queue(ops, name).attributes(), f"queue {name}"), named
     )
     failed = {name: of for name, of in found.items() if isinstance(of, OpsError)}
-    hours, received = _measured(ops, named)
+    asked = {  # by name and metric, of the last 15 minutes: one GetMetricData
+        (name, metric): ("AWS/SQS", metric, {"QueueName": name}, statistic, 60)
+        for name in named
+        for metric, statistic in _MEASURED.items()
+    }
+    measured = metrics.series(ops, asked, window(ops, 15))
     rows = []
     for name, of in found.items():
         if isinstance(of, OpsError):
             continue
         policy = decoded(of.get("RedrivePolicy", ""), {})
+        ages, received = (measured[name, metric] for metric in _MEASURED)
         rows.append(
             {
                 **named[name],
                 **depths(of),
-                "oldest_hours": hours.get(name),
+                "oldest_hours": round(ages.iloc[-1] / 3600, 1) if len(ages) else None,
                 "kept_days": int(of["MessageRetentionPeriod"]) / 86400,
-                "received": received.get(name),
+                "received": received.sum() if len(received) else None,
                 "redrives_to": str(policy.get("deadLetterTargetArn", "")).rpartition(":")[2],
             }
         )
     return frame(rows, QUEUES), failed
-
-
-def _measured(ops: Connection, names: Iterable[str]) -> tuple[dict[str, float], dict[str, float]]:
-    """By queue name, of the last 15 minutes (one GetMetricData): the age of the oldest message in
-    hours, how many were received.
-    """
-    ages, received = (
-        ("ApproximateAgeOfOldestMessage", "Maximum"),
-        ("NumberOfMessagesReceived", "Sum"),
-    )
-    queries = [
-        metrics.asked(f"{id}{i}", "AWS/SQS", metric, {"QueueName": name}, statistic, 60, name)
-        for i, name in enumerate(names)
-        for id, (metric, statistic) in (("a", ages), ("r", received))
-    ]
-    found = metrics.query(ops, queries, window(ops, 15))
-    aged = found[found["id"].str.startswith("a")].groupby("label")["value"]
-    counted = found[found["id"].str.startswith("r")].groupby("label")["value"]
-    return dict((aged.last() / 3600).round(1)), dict(counted.sum())
 
 
 @check("Are the queues worked off, and are dead letters kept?")

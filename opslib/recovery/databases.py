@@ -5,7 +5,7 @@ Stop who writes; restore beside; point the secret at the restored one; let them 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from inspect import unwrap
 from typing import Any
@@ -56,10 +56,9 @@ def plan_recovery(
     secret says no host).
     """
     clock.require_phase("database", phase)
-    restore = partial(unwrap(databases.plan_restore), ops, snapshot, to, name)
-    plans: dict[str, Callable[[], Planned]] = {
+    plans = {
         "stop": partial(_stop, ops),
-        "restore": restore,
+        "restore": partial(unwrap(databases.plan_restore), ops, snapshot, to, name),
         "switch": partial(_switch, ops, name),
         "resume": partial(_resume, ops),
     }
@@ -184,7 +183,12 @@ def check_phase(ops: Connection, applied: Applied) -> Findings:
     """
     phase = clock.phase_of(applied.plan)
     if phase == "stop":
-        return Findings(_idle(ops))
+        return Findings(
+            Question(f"tasks of {each.service}", "none: they write", "ecs ListTasks").judged(
+                not each.tasks, f"{each.tasks}"
+            )
+            for each in _consumers(ops)
+        )
     if phase == "restore":
         new = databases.name_of_restored(applied.plan)
         compared = unwrap(databases.check_restored)(ops, new)
@@ -195,12 +199,6 @@ def check_phase(ops: Connection, applied: Applied) -> Findings:
         rows += unwrap(services.check_services)(ops)
         rows += unwrap(services.check_targets)(ops)
     return rows
-
-
-def _idle(ops: Connection) -> Iterator[Finding]:
-    for each in _consumers(ops):
-        asked = Question(f"tasks of {each.service}", "none: they write", "ecs ListTasks")
-        yield asked.judged(not each.tasks, f"{each.tasks}")
 
 
 def _consumers(ops: Connection) -> list[Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from opslib import buckets, databases
-from opslib.core import Connection, Finding, Findings, Question, answer, check
-from opslib.core.reads.stores.objects import versioning
+from opslib.core import Connection, Finding, Findings, Question, answer, check, objects
 from opslib.recovery import clock
 
 BEHIND = "backup-behind"  # the cause that findings name
@@ -76,7 +75,7 @@ def check_bucket_points(ops: Connection) -> Findings:
 def _bucket(ops: Connection, key: str) -> Finding:
     facts = ops.target["buckets"][key]
     asked = _question(ops, f"bucket {facts['name']}", "s3 GetBucketVersioning, ListObjectsV2")
-    kept = versioning(ops, facts["name"])
+    kept = objects.versioning(ops, facts["name"])
     if kept != "Enabled":
         seen = f"versions: {kept or 'none'}. What is deleted or overwritten is lost at once"
         return asked.critical(seen, next="buckets/create")

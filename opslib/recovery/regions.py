@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from opslib import databases, secrets
@@ -15,10 +14,12 @@ from opslib.core import (
     Connection,
     Finding,
     Findings,
+    Json,
     NotAllowed,
     OpsError,
     Question,
     answer,
+    beside,
     check,
     dtypes,
     frame,
@@ -72,15 +73,6 @@ def _silent(ops: Connection, service: str, operation: str) -> str:
     return ""
 
 
-class Part(NamedTuple):
-    """What has to be outside. `look`: whether it is, and what is there; an empty text: nothing."""
-
-    title: str
-    wanted: str
-    look: Callable[[Connection, Connection], tuple[bool, str]]
-    then: str
-
-
 @check("What is there outside of the region?")
 def check_elsewhere(ops: Connection) -> Findings:
     """Each part that the target's file describes, in the order in which it is brought up there.
@@ -88,7 +80,7 @@ def check_elsewhere(ops: Connection) -> Findings:
     Nothing there is critical, and says what would have to be there. Evidence: ORDER.
     """
     region = clock.aims(ops).get("region", "")
-    parts = [each for key, each in _PARTS.items() if key in ops.target.facts]
+    parts = {key: of for key, of in beside(__file__, "regions").items() if key in ops.target.facts}
     if region in ("", ops.target.region):
         told = Question("another region", "described, with copies in it", "recovery.region")
         seen = "none is described: nothing was looked at, and nothing is known to be elsewhere"
@@ -96,21 +88,21 @@ def check_elsewhere(ops: Connection) -> Findings:
         statuses = ["not looked at"] * len(parts)
     else:
         there = ops.at(region)
-        found = ops.gather(*(partial(_looked, ops, there, each) for each in parts))
+        found = ops.gather(*(partial(_looked, ops, there, *each) for each in parts.items()))
         statuses = [{"ok": "yes", "critical": "no"}.get(f.status, "unknown") for f in found]
     rows = [
-        {"order": at, "part": part.title, "there": status, "then": part.then}
-        for at, (part, status) in enumerate(zip(parts, statuses, strict=True), 1)
+        (at, part["title"], status, part["then"])
+        for at, (part, status) in enumerate(zip(parts.values(), statuses, strict=True), 1)
     ]
     return Findings(found, frame(rows, ORDER))
 
 
-def _looked(ops: Connection, there: Connection, part: Part) -> Finding:
-    asked = Question(f"{part.title} outside of {ops.target.region}", part.wanted, there.where)
+def _looked(ops: Connection, there: Connection, key: str, part: Json) -> Finding:
+    asked = Question(f"{part['title']} outside of {ops.target.region}", part["wanted"], there.where)
 
     def look() -> Finding:
-        well, seen = part.look(ops, there)
-        lacking = "" if well else f". There would have to be {part.wanted}"
+        well, seen = _LOOKS[key](ops, there)
+        lacking = "" if well else f". There would have to be {part['wanted']}"
         return asked.judged(well, f"{seen or 'nothing'}{lacking}")
 
     return answer(asked, look)
@@ -184,36 +176,10 @@ def _names(ops: Connection, there: Connection) -> tuple[bool, str]:
     return bool(ways), f"{host} {kinds}" + ("; it fails over by itself" if ways else "; one way")
 
 
-_PARTS = {
-    "secrets": Part(
-        "secrets",
-        "a replica of each secret (secretsmanager ReplicateSecretToRegions)",
-        _secrets,
-        "promote each replica (secretsmanager StopReplicationToReplica)",
-    ),
-    "database": Part(
-        "the database",
-        "a copy of its snapshots, or a member of a global database",
-        _database,
-        "restore it there (rds RestoreDBClusterFromSnapshot, then an instance), or fail over; then "
-        "give its address to the secret",
-    ),
-    "buckets": Part(
-        "buckets",
-        "a copy of each bucket that has one (copy_to) in another region",
-        _buckets,
-        "point the app at the copies",
-    ),
-    "services": Part(
-        "images",
-        "a repository of each service (ecr PutReplicationConfiguration)",
-        _images,
-        "Terraform with that region: network, cluster, load balancer, services",
-    ),
-    "api": Part(
-        "its address",
-        "a record that fails over (Route 53, Failover SECONDARY)",
-        _names,
-        "point the name at the new load balancer; clients keep the old one for its TTL",
-    ),
+_LOOKS: dict[str, Callable[[Connection, Connection], tuple[bool, str]]] = {
+    "secrets": _secrets,
+    "database": _database,
+    "buckets": _buckets,
+    "services": _images,
+    "api": _names,
 }

@@ -19,10 +19,10 @@ from opslib.core import (
     answer,
     ask,
     check,
+    objects,
     planner,
     quoted,
 )
-from opslib.core.reads.stores.objects import list_objects
 from opslib.recovery import clock
 
 TAKEN = "bucket-taken"  # the cause that findings name
@@ -87,7 +87,7 @@ def check_returned(ops: Connection, bucket: str) -> Findings:
 
 
 def _counted(ops: Connection, name: str, copy: str) -> Finding:
-    now, kept = ops.gather(*(partial(list_objects, ops, each, "") for each in (name, copy)))
+    now, kept = ops.gather(*(partial(objects.list_objects, ops, each, "") for each in (name, copy)))
     asked = Question(f"objects of {name}", "each that its copy has, as large", "s3 ListObjectsV2")
     sizes = dict(zip(now["key"], now["size_bytes"], strict=True))
     held = zip(kept["key"], kept["size_bytes"], strict=True)
@@ -111,7 +111,7 @@ def _named(ops: Connection, name: str, of: Facts, words: str) -> Finding:
     asked = Question(words, "all there", f"SELECT {of['column']}, s3 ListObjectsV2")
     text = f"SELECT DISTINCT {column} AS key FROM {table} WHERE {column} IS NOT NULL"
     rows = ask(ops, text, columns={"key": "str"}, limit=_ROWS)["key"]
-    there = {*list_objects(ops, name, prefix)["key"]}
+    there = {*objects.list_objects(ops, name, prefix)["key"]}
     lost = [key for key in rows if f"{prefix}{key}" not in there and key not in there]
     seen = f"{len(rows) - len(lost):,} of {len(rows):,}"
     seen += f"; lost, or not back: {', '.join(lost[:3])}" if lost else ""

@@ -11,8 +11,8 @@ import smtplib
 import ssl
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.message import EmailMessage
+from typing import NamedTuple
 
 from opslib import session
 from opslib.core import Json, OpsError, redaction
@@ -20,8 +20,7 @@ from opslib.core import Json, OpsError, redaction
 SECONDS = 15.0  # for one to take what it is told
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """What somebody is told: a line, the text (masked), and the same as data."""
 
     subject: str

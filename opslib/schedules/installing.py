@@ -102,8 +102,16 @@ def removal(kind: str) -> Installation:
 def carry_out(what: Installation) -> None:
     """Write it, or take it away. Raises OpsError: the machine's scheduler said no."""
     if what.kind == "cron":
-        now = _crontab()
-        lines = [*_others(now), *([what.line] if what.line else [])]
+        ended = subprocess.run(
+            ["crontab", "-l"], capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+        if ended.returncode and "no crontab" not in ended.stderr.lower():
+            raise OpsError(f"crontab -l failed, and nothing was changed: {ended.stderr.strip()}")
+        now = ended.stdout.splitlines()
+        # All but ours: the mark of this checkout and the line after it.
+        ours = {at + step for at, line in enumerate(now) if line == _mark() for step in (0, 1)}
+        lines = [line for at, line in enumerate(now) if at not in ours]
+        lines += [what.line] if what.line else []
         _asked(["crontab", "-"], "".join(f"{line}\n" for line in lines))
         return
     timer = _unit("timer").name
@@ -155,22 +163,6 @@ def _unit_word(text: str) -> str:
 
 def _mark() -> str:
     return f"{_MARK}{paths.project_root()}"
-
-
-def _crontab() -> list[str]:
-    """The user's lines; none where he has no crontab yet."""
-    ended = subprocess.run(
-        ["crontab", "-l"], capture_output=True, text=True, timeout=_SECONDS, check=False
-    )
-    if ended.returncode and "no crontab" not in ended.stderr.lower():
-        raise OpsError(f"crontab -l failed, and nothing was changed: {ended.stderr.strip()}")
-    return ended.stdout.splitlines()
-
-
-def _others(lines: list[str]) -> list[str]:
-    """All but ours: the mark of this checkout and the line after it."""
-    ours = {at + step for at, line in enumerate(lines) if line == _mark() for step in (0, 1)}
-    return [line for at, line in enumerate(lines) if at not in ours]
 
 
 def _asked(words: list[str], given: str = "") -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -43,8 +42,7 @@ turn = sa.Table(  # whose turn it is, and until when at most
 )
 
 
-@dataclass(frozen=True)
-class Trouble:
+class Trouble(NamedTuple):
     """What is wrong: critical (and `of` what), unknown, failed, missed; nothing when `kind` is
     empty.
     """
@@ -155,14 +153,13 @@ def close(row: Row, **said: Any) -> None:
         connection.execute(sa.update(due).where(*same).values(said))
 
 
-def told_last(schedule: str, target: str, channel: str) -> Trouble:
-    key = {"schedule": schedule, "target": target, "channel": channel}
+def told_last(**key: str) -> Trouble:
+    """`key`: schedule, target, channel."""
     found = database.first(sa.select(told).filter_by(**key))
     return Trouble.read(found["trouble"] if found else "")
 
 
-def keep_told(schedule: str, target: str, channel: str, trouble: Trouble, now: datetime) -> None:
-    key = {"schedule": schedule, "target": target, "channel": channel}
+def keep_told(trouble: Trouble, now: datetime, **key: str) -> None:
     with database.transaction() as connection:
         connection.execute(sa.delete(told).filter_by(**key))
         connection.execute(sa.insert(told).values(**key, trouble=str(trouble), at=text(now)))

@@ -44,7 +44,8 @@ def tell(schedule: Schedule, target: str, row: Row | None, now: datetime) -> lis
         return []
     trouble, failed = Trouble.read(row["trouble"]), []
     for name, channel in schedule.channels.items():
-        before = ledger.told_last(schedule.name, target, name)
+        key = {"schedule": schedule.name, "target": target, "channel": name}
+        before = ledger.told_last(**key)
         if trouble == before:
             continue
         try:
@@ -53,7 +54,7 @@ def tell(schedule: Schedule, target: str, row: Row | None, now: datetime) -> lis
         except OpsError as exc:
             failed.append(f"{schedule.name} on {target}: {exc}")
         else:
-            ledger.keep_told(schedule.name, target, name, trouble, now)
+            ledger.keep_told(trouble, now, **key)
     return failed
 
 

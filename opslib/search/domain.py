@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from opslib.core import (
     Connection,
     Finding,
@@ -99,7 +97,11 @@ def check_writes(ops: Connection) -> Findings:
     of_all = domains.ask(ops, "GET", "/_cluster/settings?flat_settings=true")
     every["the cluster"] = of_all["persistent"] | of_all["transient"]
     blocked = {
-        name: [key.rpartition(".")[2] for key, on in of.items() if ".blocks." in key and _on(on)]
+        name: [
+            key.rpartition(".")[2]
+            for key, on in of.items()
+            if ".blocks." in key and str(on).lower() == "true"
+        ]
         for name, of in every.items()
     }
     blocked = {name: kinds for name, kinds in blocked.items() if kinds}
@@ -110,10 +112,6 @@ def check_writes(ops: Connection) -> Findings:
     return Findings(asked.judged(not blocked, seen, cause=BLOCKED, next=_HEALTH))
 
 
-def _on(value: Any) -> bool:
-    return str(value).lower() == "true"
-
-
 @check("Are searches answered in time, and which are not?")
 def check_searches(ops: Connection) -> Findings:
     """The domain's search latency, and the searches that run for longer than `search.slow_ms`."""
@@ -121,8 +119,8 @@ def check_searches(ops: Connection) -> Findings:
     judged = [_running(ops, slow)]
     if domains.is_described(ops):
         of = {"DomainName": ops.target["search"]["domain"], "ClientId": ops.target.account}
-        query = metrics.asked("m", "AWS/ES", "SearchLatency", of, "Average")
-        values = metrics.query(ops, [query], window(ops, metrics.RECENT_MINUTES))["value"]
+        latency = {"": ("AWS/ES", "SearchLatency", of, "Average")}
+        values = metrics.series(ops, latency, window(ops, metrics.RECENT_MINUTES))[""]
         worst = max(values, default=0.0)  # nobody searches: nothing is slow
         asked = Question("latency of searches", f"below {slow:g} ms", "GetMetricData AWS/ES")
         most = "warn" if worst < 5 * slow else "critical"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from operator import itemgetter
 
 from opslib.core import (
     Connection,
@@ -44,17 +43,18 @@ def find_snapshots(ops: Connection) -> Frame:
     weeks. Columns: SNAPSHOTS.
     """
     rows = [
-        {
-            "snapshot": each["snapshot"],
-            "repository": repository,
-            "state": each["state"],
-            "started": datetime.fromtimestamp(each["start_time_in_millis"] / 1000, UTC),
-            "indices": ", ".join(sorted(each["indices"])),
-        }
+        (
+            each["snapshot"],
+            repository,
+            each["state"],
+            datetime.fromtimestamp(each["start_time_in_millis"] / 1000, UTC),
+            ", ".join(sorted(each["indices"])),
+        )
         for repository in domains.ask(ops, "GET", "/_snapshot")
         for each in domains.ask(ops, "GET", f"/_snapshot/{repository}/_all")["snapshots"]
     ]
-    return frame(sorted(rows, key=itemgetter("started"), reverse=True), SNAPSHOTS)
+    found = frame(rows, SNAPSHOTS)
+    return found.sort_values("started", ascending=False, kind="stable", ignore_index=True)
 
 
 @check("Is there a snapshot of today that can be restored?")

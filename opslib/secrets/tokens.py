@@ -10,7 +10,6 @@ import base64
 import hashlib
 import hmac
 import json
-from typing import Any
 
 from opslib.core import (
     Connection,
@@ -95,15 +94,14 @@ def _status(ops: Connection, facts: Json, path: str, value: str) -> int:
 def _signed(ops: Connection, facts: Json, value: str) -> str:
     now = int(ops.now().timestamp())
     claims = {**facts.get("claims", {}), "iat": now, "exp": now + _SECONDS}
-    parts = b".".join(_part(each) for each in ({"alg": "HS256", "typ": "JWT"}, claims))
+    parts = b".".join(
+        _base64(json.dumps(each, separators=(",", ":")).encode())
+        for each in ({"alg": "HS256", "typ": "JWT"}, claims)
+    )
     made = hmac.new(value.encode(), parts, hashlib.sha256).digest()
     token = f"{parts.decode()}.{_base64(made).decode()}"
     register(token, f"a token that {facts['secret']} signs")
     return token
-
-
-def _part(of: Any) -> bytes:
-    return _base64(json.dumps(of, separators=(",", ":")).encode())
 
 
 def _base64(raw: bytes) -> bytes:

@@ -21,13 +21,13 @@ from opslib.core import (
     check,
     clock,
     count,
+    networks,
     number,
+    signs,
     window,
 )
-from opslib.core.checks.signs import signs
-from opslib.core.reads import networks
 from opslib.services import measures
-from opslib.services.reading import Service, each_service
+from opslib.services.reading import Service
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ def check_answers(ops: Connection, service: str = "", minutes: float = 60) -> Fi
     GetMetricData. One a load balancer for rules of it that answer with an error.
     """
     within = window(ops, minutes)
-    told = each_service(ops, service, lambda of: _told(of, within), "answers of {}")
+    told = Service.each(ops, service, lambda of: _told(of, within), "answers of {}")
     each = [*chain.from_iterable(told)]
     panels = [_panel(of, seen) for of, _, seen, _ in each]
     found = [*chain.from_iterable(findings for _, findings, _, _ in each)]

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from opslib.core import Anew, Connection, Frame, Json, Step, dtypes, frame
-from opslib.core.reads import services
-from opslib.services.reading import Service, each_service
+from opslib.core import Anew, Connection, Frame, Json, Step, dtypes, frame, services
+from opslib.services.reading import Service
 
 CONSUMERS = dtypes("""
     service str
@@ -35,7 +34,7 @@ def list_consumers(ops: Connection, arn: str, since: datetime, key: str = "") ->
     """
     if "services" not in ops.target.facts:
         return frame((), CONSUMERS)
-    told = each_service(ops, "", lambda of: [*_rows(of, arn, since, key)], "secrets of {}")
+    told = Service.each(ops, "", lambda of: [*_rows(of, arn, since, key)], "secrets of {}")
     return frame((row for rows in told for row in rows), CONSUMERS)
 
 

@@ -22,7 +22,7 @@ from opslib.core import (
     count,
     planner,
 )
-from opslib.services.reading import SERVICE, Service, each_service
+from opslib.services.reading import SERVICE, Service
 
 SCALING = "application-autoscaling"
 AT_CAPACITY = "at-capacity"  # the cause that findings name
@@ -49,16 +49,15 @@ def bounds_of(service: Service, path: str = "") -> Action:
     )
 
 
-def bounds(service: Service) -> tuple[int, int] | None:
-    """Between which counts auto-scaling moves it; None where nothing scales it."""
-    found = bounds_of(service).perform(service.ops)
-    return (found["MinCapacity"], found["MaxCapacity"]) if found else None
+def bounds(service: Service) -> Json:
+    """Its scalable target: between which counts it is moved; empty where nothing scales it."""
+    return dict(bounds_of(service).perform(service.ops) or {})
 
 
 @check("Is there room to scale?")
 def check_scaling(ops: Connection, service: str = "") -> Findings:
     """Each service's count against its bounds: at the upper one, nothing more can be started."""
-    return Findings(each_service(ops, service, _judged, "scaling of {}"))
+    return Findings(Service.each(ops, service, _judged, "scaling of {}"))
 
 
 def _judged(service: Service) -> Finding:
@@ -67,16 +66,15 @@ def _judged(service: Service) -> Finding:
         "within its bounds, below the upper one",
         "application-autoscaling DescribeScalableTargets",
     )
-    told, bounds = service.described, bounds_of(service).perform(service.ops)
-    tasks, facts = told["desiredCount"], service.facts
-    if bounds is None:
+    tasks, facts, scaled = service.described["desiredCount"], service.facts, bounds(service)
+    if not scaled:
         seen = f"{count(tasks, 'task')}, nothing scales it"
         if "max_tasks" in facts:
             return asked.warn(f"{seen}, though max_tasks is described")
         return asked.ok(seen, cause=AT_CAPACITY)
-    low, high = bounds["MinCapacity"], bounds["MaxCapacity"]
+    low, high = scaled["MinCapacity"], scaled["MaxCapacity"]
     seen = f"{count(tasks, 'task')}, between {low} and {high}"
-    off = [name for name, value in bounds.get("SuspendedState", {}).items() if value]
+    off = [name for name, value in scaled.get("SuspendedState", {}).items() if value]
     if off:
         return asked.warn(f"{seen}; suspended: {', '.join(off)}", next="services/scale")
     if tasks >= high > low:
@@ -97,14 +95,14 @@ def plan_scale(
     -1: as it is; bounds that the count would break are moved with it. Raises UsageError.
     """
     known = Service(ops, service)
-    told, bounds = known.described, bounds_of(known).perform(ops)
+    told, scaled = known.described, bounds(known)
     present = told["desiredCount"]
     wanted = present if tasks < 0 else tasks
     steps, notes = list[Step](), list[str]()
-    if bounds is None and max(least, most) >= 0:
+    if not scaled and max(least, most) >= 0:
         raise UsageError(f"Nothing scales {service}: least and most have no meaning here.")
-    if bounds is not None:
-        was = bounds["MinCapacity"], bounds["MaxCapacity"]
+    if scaled:
+        was = scaled["MinCapacity"], scaled["MaxCapacity"]
         low = least if least >= 0 else min(was[0], wanted)
         high = most if most >= 0 else max(was[1], wanted)
         if not low <= wanted <= high:
@@ -130,8 +128,8 @@ def _until(service: Service) -> Action:
 
 def steps_stopped(ops: Connection, service: str) -> Iterable[Step]:
     """No task of it, and bounds that let auto-scaling start none; undo brings both back."""
-    scaled = bounds(Service(ops, service)) is not None
-    planned: Planned = inspect.unwrap(plan_scale)(ops, service, 0, *([0, 0] if scaled else []))
+    none = [0, 0] if bounds(Service(ops, service)) else []
+    planned: Planned = inspect.unwrap(plan_scale)(ops, service, 0, *none)
     return planned.steps
 
 

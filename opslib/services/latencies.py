@@ -30,6 +30,7 @@ from opslib.core import (
     frame,
     metrics,
     number,
+    tried,
     unread,
     window,
 )
@@ -127,7 +128,8 @@ def check_latency(
     )
     seen = Seen(known, within, rows, slow if slow == slow else None, deployments)
     reasons = [answer(f"{name} of {service}", reason, seen) for name, reason in REASONS.items()]
-    reasons += _measured(seen)
+    asks = tried(partial(waits.measured, known, within, seen.slow_times))
+    reasons += [unread(f"what {service} asks", asks)] if isinstance(asks, OpsError) else asks
     explained = any(each.status == "warn" for each in reasons)
     found = [_taken(seen, explained), _waited(seen, explained), *reasons]
     note = f"{within}. Slow: p95 over {number(seen.slow_s, 's')}." if seen.slow_s else f"{within}."
@@ -182,10 +184,10 @@ def _cpu(seen: Seen) -> Finding:
     said = f"{number(cpu.median(), '%')} at the median, at most {number(cpu.max(), '%')}; "
     said += count(tasks, "task")
     if limits:
-        said += f" between {limits[0]} and {limits[1]}"
+        said += f" between {limits['MinCapacity']} and {limits['MaxCapacity']}"
     if not seen.is_slow or cpu.median() < _BUSY:
         return asked.ok(said, cause=AT_CAPACITY)
-    if limits and tasks >= limits[1]:
+    if limits and tasks >= limits["MaxCapacity"]:
         said += (
             ": at its limit, and auto-scaling may start no more. Raise the upper bound, or give "
         )
@@ -212,14 +214,6 @@ def _deployed(seen: Seen) -> Finding:
         return asked.ok(said, cause=REVISION)
     said = f"it began with {measures.told(found, seen.within)}"
     return asked.warn(said, cause=REVISION, next="services/rollback")
-
-
-def _measured(seen: Seen) -> Findings:
-    """What it asks, by their key metrics; what cannot be read is a finding of its own."""
-    try:
-        return Findings(waits.measured(seen.service, seen.within, seen.slow_times))
-    except OpsError as exc:
-        return Findings(unread(f"what {seen.service.key} asks", exc))
 
 
 def _asked(seen: Seen) -> Finding:
@@ -249,11 +243,11 @@ REASONS = {
 
 def _marks(seen: Seen) -> Frame:
     rows = [
-        {
-            "time": each["createdAt"],
-            "what": f"r{revision(of)}" if (of := each.get("taskDefinition")) else "deployed",
-            "kind": "deployment",
-        }
+        (
+            each["createdAt"],
+            f"r{revision(of)}" if (of := each.get("taskDefinition")) else "deployed",
+            "deployment",
+        )
         for each in seen.deployments
     ]
     return frame(rows, MARKS)
@@ -265,7 +259,7 @@ def _panels(seen: Seen) -> Iterator[Panel]:
     yield Panel("Response time", "s", times, limit)
     high = bounds(seen.service)
     tasks = [Line("healthy tasks", seen.now["healthy"].dropna())]
-    yield Panel("Tasks", "count", tasks, [("at most", high[1])] if high else [])
+    yield Panel("Tasks", "count", tasks, [("at most", high["MaxCapacity"])] if high else [])
     cpu = [Line("CPU", seen.now["cpu"].dropna())]
     yield Panel("CPU of the service", "%", cpu, [("busy", _BUSY)])
     asked = [Line("requests", seen.now["requests"])]

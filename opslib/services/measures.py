@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from opslib.core import UTC_TIME, Connection, Frame, Json, Window, clock, frame, functions, metrics
-from opslib.services.reading import Service, each_service, number
+from opslib.services.reading import Service, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,7 @@ def groups(service: Service) -> list[Json]:
 
 def balanced(ops: Connection) -> list[Json]:
     """`groups` of every service of the target."""
-    return [group for of in each_service(ops, "", groups, "requests of {}") for group in of]
+    return [group for of in Service.each(ops, "", groups, "requests of {}") for group in of]
 
 
 def read(service: Service, group: Json, within: Window) -> Frame:
@@ -68,20 +68,21 @@ def read(service: Service, group: Json, within: Window) -> Frame:
 
     A count that CloudWatch leaves out is 0.
     """
+    import pandas as pd
+
     of = {
         "group": ("AWS/ApplicationELB", group),
         "balancer": ("AWS/ApplicationELB", {"LoadBalancer": group["LoadBalancer"]}),
         "service": ("AWS/ECS", service.dimensions),
     }
     seconds = functions.period(within)
-    queries = [
-        metrics.asked(name, of[whose][0], metric, of[whose][1], statistic, seconds)
+    asked = {
+        name: (of[whose][0], metric, of[whose][1], statistic, seconds)
         for name, (metric, statistic, whose) in MEASURES.items()
-    ]
-    found = metrics.query(service.ops, queries, within)
-    over = within.end - timedelta(seconds=seconds)  # a period that is still counted is no whole
-    wide = found[found["time"] <= over].pivot_table("value", "time", "id")
-    wide = wide.reindex(columns=[*MEASURES])
+    }
+    wide = pd.DataFrame(metrics.series(service.ops, asked, within))
+    # a period that is still counted is no whole
+    wide = wide[wide.index <= within.end - timedelta(seconds=seconds)]
     wide[COUNTED] = wide[COUNTED].fillna(0.0)
     return frame(wide.reset_index().to_dict("records"), COLUMNS).set_index("time")
 

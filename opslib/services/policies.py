@@ -27,8 +27,8 @@ from opslib.core import (
     planner,
     require_known,
 )
-from opslib.services.counts import SCALING, bounds_of, named
-from opslib.services.reading import Service, each_service
+from opslib.services.counts import SCALING, bounds, named
+from opslib.services.reading import Service
 
 POLICIES = dtypes("""
     service                    str
@@ -87,7 +87,7 @@ def check_policies(ops: Connection, service: str = "") -> Findings:
 
     Evidence: POLICIES.
     """
-    told = each_service(ops, service, lambda of: (of, _policies(of)), "policies of {}")
+    told = Service.each(ops, service, lambda of: (of, _policies(of)), "policies of {}")
     rows = [_told_of(e) | {"service": of.key} for of, policies in told for e in policies]
     return Findings((_judged(*each) for each in told), frame(rows, POLICIES))
 
@@ -166,15 +166,15 @@ def _estimate(service: Service, percent: str | None, value: float) -> Iterator[s
         yield "What it would do now is not reckoned for this metric."
         return
     ops, tasks = service.ops, service.described["desiredCount"]
-    asked = metrics.asked("m0", "AWS/ECS", percent, service.dimensions, "Average", 60, percent)
-    found = metrics.query(ops, [asked], Window(ops.now() - _SPAN, ops.now()))["value"]
+    asked = {"": ("AWS/ECS", percent, service.dimensions, "Average", 60)}
+    found = metrics.series(ops, asked, Window(ops.now() - _SPAN, ops.now()))[""]
     if found.empty or not tasks:
         yield "What it would do now is not known: no value, or no task, of the last minutes."
         return
     now = float(found.mean())
     need = tasks if _LOW * value <= now <= value else max(1, math.ceil(tasks * now / value))
-    bounds = bounds_of(service).perform(ops) or {}
-    low, high = bounds.get("MinCapacity", 0), bounds.get("MaxCapacity", need)
+    scaled = bounds(service)
+    low, high = scaled.get("MinCapacity", 0), scaled.get("MaxCapacity", need)
     held = f", held at {min(max(need, low), high)} by its bounds {low} to {high}"
     yield (
         f"{percent} was {now:.0f} in the last 15 minutes with {count(tasks, 'task')}: at {value:g} "
@@ -187,7 +187,7 @@ def _warned(service: Service, chosen: Json, every: list[Json], value: float) -> 
         yield "This policy takes no tasks away (DisableScaleIn), and that stays."
     if others := [_told(p) for p in every if p is not chosen]:
         yield f"Left as they are: {'; '.join(others)}. The one that wants the most tasks wins."
-    suspended = (bounds_of(service).perform(service.ops) or {}).get("SuspendedState", {})
+    suspended = bounds(service).get("SuspendedState", {})
     if off := [name for name, value in suspended.items() if value]:
         yield f"Suspended, so it does not act: {', '.join(off)}."
     described = service.facts.get("cpu_target", value)

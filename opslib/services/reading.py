@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from itertools import chain
-from typing import TypeVar
 
 from opslib.core import (
     Connection,
+    Described,
     Frame,
     Json,
     Kind,
@@ -21,9 +20,7 @@ from opslib.core import (
     frame,
     services,
 )
-from opslib.core.reads.described import Described
 
-T = TypeVar("T")
 SERVICE = Kind(**beside(__file__, "ecs")["kind"])
 REVISIONS = dtypes("""
     revision int64
@@ -106,18 +103,15 @@ class Service(Described):
         found = self.ops.pages(
             "ecs", "list_service_deployments", "serviceDeployments", limit=newest, **where
         )
-        of = self._definitions([each["targetServiceRevisionArn"] for each in found])
-        return [
-            each | {"taskDefinition": of.get(each["targetServiceRevisionArn"])} for each in found
-        ]
-
-    def _definitions(self, arns: Sequence[str]) -> dict[str, str]:
-        """Task definitions by the service revision that had them."""
+        arns = [each["targetServiceRevisionArn"] for each in found]
         read = partial(self.ops.call, "ecs", "describe_service_revisions")
         parts = map(list, batched(arns, 20))
         answers = self.ops.gather(*(partial(read, serviceRevisionArns=part) for part in parts))
         every = chain.from_iterable(answer["serviceRevisions"] for answer in answers)
-        return {each["serviceRevisionArn"]: each["taskDefinition"] for each in every}
+        of = {each["serviceRevisionArn"]: each["taskDefinition"] for each in every}
+        return [
+            each | {"taskDefinition": of.get(each["targetServiceRevisionArn"])} for each in found
+        ]
 
     def definition(self, arn: str = "") -> Json:
         """A task definition (ECS DescribeTaskDefinition); the one that the service has."""
@@ -128,12 +122,6 @@ class Service(Described):
     def container(self, definition: Json) -> Json:
         """The container with the app: the one named, else the first that is essential."""
         return services.container(self.facts, definition)
-
-
-def each_service(ops: Connection, key: str, read: Callable[[Service], T], asked: str) -> list[T]:
-    """What is read of one service, or of each that the target's file names where none is said."""
-    chosen = [key] if key else ops.target["services"]
-    return [*ops.each(lambda name: read(Service(ops, name)), chosen, asked).values()]
 
 
 def number(arn: str) -> int:

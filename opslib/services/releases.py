@@ -50,9 +50,9 @@ def plan_deploy(ops: Connection, service: str, image: str) -> Planned:
     deployment is under way, or another than ECS deploys it.
     """
     known = Service(ops, service)
-    wanted, notes = _resolved(ops, known, image)
+    wanted, notes = _resolved(known, image)
     known.require_ecs("do it there")
-    old, _ = present_definition(ops, known)
+    old, _ = present_definition(known)
     container = known.container(old)
     if container["image"] == wanted[0]:
         return Planned(f"{service} stays at {image}", notes=[f"It has {wanted[0]} already."])
@@ -63,19 +63,19 @@ def plan_deploy(ops: Connection, service: str, image: str) -> Planned:
     ]
     title = f"image of {container['name']}: {image}"
     told = container["image"], " ".join(wanted)
-    steps = registered(ops, known, title, told, containerDefinitions=containers)
+    steps = registered(known, title, told, containerDefinitions=containers)
     notes.append(f"The way back: revision {old['revision']}, {container['image']}.")
     return Planned(f"deploy {image} to {service}", steps, notes)
 
 
-def _resolved(ops: Connection, service: Service, image: str) -> tuple[list[str], list[str]]:
+def _resolved(service: Service, image: str) -> tuple[list[str], list[str]]:
     """The image's name with its digest, which the plan's own name covers; and notes.
 
     `latest` moves, so that its digest stands in for it.
     """
     name = images.named(service, image)
     try:
-        found = find_image(ops, name)
+        found = find_image(service.ops, name)
     except NotFound as exc:
         raise Refused(f"{name} cannot be deployed: {exc} Nothing was changed.") from exc
     if found is None and image == _LATEST:

@@ -106,18 +106,20 @@ def deployed(
     ]
 
 
-def registered(
-    ops: Connection, service: Service, title: str, told: tuple[Any, Any], **other: Any
-) -> list[Step]:
+def registered(service: Service, title: str, told: tuple[Any, Any], **other: Any) -> list[Step]:
     """Steps to a new revision that keeps every other field of the present one, and its deployment.
 
     `told`: before and after, in words. It is taken back when it fails.
     """
-    old, tags = present_definition(ops, service)
+    old, tags = present_definition(service)
+    shape = service.ops.client("ecs").meta.service_model.operation_model("RegisterTaskDefinition")
+    # It takes all of a description but what ECS adds by itself.
+    kept = {k: v for k, v in old.items() if k in shape.input_shape.members and v not in (None, [])}
+    kept |= {"tags": tags} if tags else {}
     made = result("revision.taskDefinition.taskDefinitionArn")
     register = Step(
         f"New revision of {old['family']}: {title}",
-        Aws("ecs", "register_task_definition", **_kept(ops, old, tags) | other),
+        Aws("ecs", "register_task_definition", **kept | other),
         *told,
         [Aws("ecs", "deregister_task_definition", taskDefinition=made)],
         name="revision",
@@ -126,9 +128,9 @@ def registered(
     return [register, *deployed(service, made, onward, taken_back=True)]
 
 
-def present_definition(ops: Connection, service: Service) -> tuple[Json, list[Json]]:
+def present_definition(service: Service) -> tuple[Json, list[Json]]:
     """The task definition that it has, and the tags of that."""
-    answer = ops.call(
+    answer = service.ops.call(
         "ecs",
         "describe_task_definition",
         taskDefinition=service.described["taskDefinition"],
@@ -144,7 +146,7 @@ def plan_size(ops: Connection, service: str, cpu: int = 0, memory_mb: int = 0) -
     0: as it is. Raises UsageError (no size that Fargate has).
     """
     known = Service(ops, service)
-    old, _ = present_definition(ops, known)
+    old, _ = present_definition(known)
     was = int(old.get("cpu") or 0), int(old.get("memory") or 0)
     wanted = cpu or was[0], memory_mb or was[1]
     if wanted == was:
@@ -154,8 +156,15 @@ def plan_size(ops: Connection, service: str, cpu: int = 0, memory_mb: int = 0) -
     _require_room(old, wanted[1])
     sizes = _told(was), _told(wanted)
     given = {"cpu": str(wanted[0]), "memory": str(wanted[1])}
-    steps = registered(ops, known, f"{sizes[0]} becomes {sizes[1]}", sizes, **given)
-    return Planned(f"{service}: tasks of {sizes[1]}", steps, [*_notes(known, wanted)])
+    steps = registered(known, f"{sizes[0]} becomes {sizes[1]}", sizes, **given)
+    facts, notes = known.facts, list[str]()
+    described = facts.get("cpu", wanted[0]), facts.get("memory_mb", wanted[1])
+    if described != wanted:
+        notes.append(
+            f"The target's file says {_told(described)}: change it there and in what deploys it "
+            "(Terraform), or the next deployment takes this back."
+        )
+    return Planned(f"{service}: tasks of {sizes[1]}", steps, notes)
 
 
 def _told(size: tuple[int, int]) -> str:
@@ -183,21 +192,4 @@ def _require_room(old: Json, memory_mb: int) -> None:
         raise UsageError(
             f"memory_mb={memory_mb}: the containers of revision {old['revision']} are given "
             f"{sum(limits):,} MB themselves; that stays as it is here."
-        )
-
-
-def _kept(ops: Connection, old: Json, tags: list[Json]) -> Json:
-    """What RegisterTaskDefinition takes of a description: all but what ECS adds by itself."""
-    shape = ops.client("ecs").meta.service_model.operation_model("RegisterTaskDefinition")
-    taken = {k: v for k, v in old.items() if k in shape.input_shape.members and v not in (None, [])}
-    return taken | ({"tags": tags} if tags else {})
-
-
-def _notes(service: Service, wanted: tuple[int, int]) -> Iterator[str]:
-    facts = service.facts
-    described = facts.get("cpu", wanted[0]), facts.get("memory_mb", wanted[1])
-    if described != wanted:
-        yield (
-            f"The target's file says {_told(described)}: change it there and in what deploys it "
-            "(Terraform), or the next deployment takes this back."
         )

@@ -24,7 +24,7 @@ from opslib.core import (
     planner,
 )
 from opslib.services.consumers import steps_anew, taken
-from opslib.services.reading import Service, each_service, lacks_image
+from opslib.services.reading import Service, lacks_image
 
 _SECRET = "secret-missing"
 _UNSET = re.compile(r"(?i)\s*|change.?me|to.?do|replace.?me|placeholder|dummy|x{3,}|none|null|<.*>")
@@ -36,7 +36,7 @@ def check_startable(ops: Connection, service: str = "") -> Findings:
 
     What runs goes on without them, until a task is replaced: scaled out, deployed, moved by AWS.
     """
-    return Findings(chain(*each_service(ops, service, _judged, "next task of {}")))
+    return Findings(chain(*Service.each(ops, service, _judged, "next task of {}")))
 
 
 def require_startable(ops: Connection, services: Sequence[str]) -> None:

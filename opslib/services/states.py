@@ -20,11 +20,12 @@ from opslib.core import (
     count,
     dtypes,
     frame,
+    services,
     sign_of,
+    signs,
+    stops,
 )
-from opslib.core.checks.signs import signs
-from opslib.core.reads import services, stops
-from opslib.services.reading import Service, each_service, number
+from opslib.services.reading import Service, number
 
 TASKS = dtypes("""
     service  str
@@ -49,7 +50,7 @@ def check_services(ops: Connection, service: str = "") -> Findings:
     """Count against what is desired, the newest deployment, and what ECS's events say of the last
     hour; of one service, or of all that the target's file names.
     """
-    found = each_service(ops, service, lambda of: [*_judged(of)], "service {}")
+    found = Service.each(ops, service, lambda of: [*_judged(of)], "service {}")
     return Findings(chain.from_iterable(found))
 
 
@@ -179,7 +180,7 @@ def check_tasks(ops: Connection, service: str = "") -> Findings:
 
     Evidence: TASKS. ECS forgets stopped tasks after an hour.
     """
-    told = each_service(ops, service, _tasks, "tasks of {}")
+    told = Service.each(ops, service, _tasks, "tasks of {}")
     rows = [row for _, tasks in told for row in tasks]
     return Findings((each for findings, _ in told for each in findings), frame(rows, TASKS))
 
@@ -226,7 +227,7 @@ def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
 @check("Does the load balancer take its tasks for healthy?")
 def check_targets(ops: Connection, service: str = "") -> Findings:
     """The targets of each service's target groups, with the load balancer's reason for each."""
-    found = each_service(ops, service, lambda of: [*_targets(of)], "targets of {}")
+    found = Service.each(ops, service, lambda of: [*_targets(of)], "targets of {}")
     return Findings(chain.from_iterable(found))
 
 
@@ -235,19 +236,20 @@ def _targets(service: Service) -> Iterator[Finding]:
     for group in service.target_groups:
         told = service.ops.call("elbv2", "describe_target_health", TargetGroupArn=group)
         every = [each["TargetHealth"] for each in told["TargetHealthDescriptions"]]
-        yield _health(service, group.split("/")[1], every)
-
-
-def _health(service: Service, group: str, told: list[Json]) -> Finding:
-    words, source = f"targets of {service.key} in {group}", "elbv2 DescribeTargetHealth"
-    asked = Question(words, "all healthy, at least one", source)
-    states = Counter(each["State"] for each in told)
-    seen = ", ".join(f"{many} {state}" for state, many in states.items()) or "none is registered"
-    known = beside(__file__, "ecs")["reasons"]
-    bad = [each for each in told if each["State"] in ("unhealthy", "unavailable", "unused")]
-    for reason, many in Counter(each.get("Reason", "") for each in bad).items():
-        said = next(each.get("Description", "") for each in bad if each.get("Reason", "") == reason)
-        seen += f"; {many} {reason}: {known.get(reason, 'not understood')} ({said})"
-    well, few = bool(states["healthy"]) and not bad, "warn" if states["healthy"] else "critical"
-    cause, follows = "targets-unhealthy", "services/health"
-    return asked.judged(well, seen, otherwise=few, cause=cause, next=follows)
+        words = f"targets of {service.key} in {group.split('/')[1]}"
+        asked = Question(words, "all healthy, at least one", "elbv2 DescribeTargetHealth")
+        states = Counter(each["State"] for each in every)
+        seen = ", ".join(f"{many} {state}" for state, many in states.items())
+        bad = [each for each in every if each["State"] in ("unhealthy", "unavailable", "unused")]
+        said = {each.get("Reason", ""): each.get("Description", "") for each in reversed(bad)}
+        for reason, many in Counter(each.get("Reason", "") for each in bad).items():
+            means = beside(__file__, "ecs")["reasons"].get(reason, "not understood")
+            seen += f"; {many} {reason}: {means} ({said[reason]})"
+        few = "warn" if states["healthy"] else "critical"
+        yield asked.judged(
+            bool(states["healthy"]) and not bad,
+            seen or "none is registered",
+            otherwise=few,
+            cause="targets-unhealthy",
+            next="services/health",
+        )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from opslib.core import (
@@ -26,6 +24,7 @@ from opslib.core import (
     UsageError,
     Wait,
     answer,
+    beside,
     check,
     dtypes,
     frame,
@@ -35,7 +34,7 @@ from opslib.core import (
 )
 from opslib.core.plans.things import free_name
 from opslib.core.times import is_relative
-from opslib.tables.reading import TABLE, Table, billing
+from opslib.tables.reading import TABLE, Table
 
 BACKUPS = dtypes("""
     backup  str
@@ -51,6 +50,7 @@ _POINT = (
 )
 LATEST = "latest"
 _CREATED = "BackupDetails.BackupArn"
+_SETTINGS = beside(__file__, "dynamodb")["settings"]
 
 
 def list_backups(ops: Connection, table: str) -> Frame:
@@ -81,18 +81,17 @@ def point_in_time(ops: Connection, name: str) -> Json:
 @check("Can the tables be brought back?")
 def check_backups(ops: Connection, table: str = "") -> Findings:
     """Point-in-time recovery of one table, or of all that the file names; else a recent backup."""
-    chosen = [table] if table else [*ops.target["tables"]]
-    return Findings(ops.each(partial(_restorable, ops), chosen, "backups of {}").values())
+    return Findings(Table.each(ops, table, _restorable, "backups of {}"))
 
 
-def _restorable(ops: Connection, key: str) -> Finding:
-    rule = "to a moment, or a backup of the last day"
-    asked = Question(f"{key} can be restored", rule, "dynamodb DescribeContinuousBackups")
-    if told := point_in_time(ops, Table(ops, key).name):
+def _restorable(table: Table) -> Finding:
+    ops, rule = table.ops, "to a moment, or a backup of the last day"
+    asked = Question(f"{table.key} can be restored", rule, "dynamodb DescribeContinuousBackups")
+    if told := point_in_time(ops, table.name):
         earliest, latest = (told[f"{of}RestorableDateTime"] for of in ("Earliest", "Latest"))
         seen = f"from {earliest:%Y-%m-%d %H:%M} to {latest:%Y-%m-%d %H:%M} UTC"
         return asked.judged(ops.now() - latest < timedelta(minutes=30), seen)
-    found = list_backups(ops, key)
+    found = list_backups(ops, table.key)
     usable = found[found["status"] == "AVAILABLE"]
     if usable.empty:
         return asked.critical("no recovery to a moment, and no backup", next="tables/backup")
@@ -214,75 +213,23 @@ def check_restored(ops: Connection, table: str, plan: Plan) -> Findings:
     asked = Question(f"items of {new.name}", "some, as the table has", "dynamodb DescribeTable")
     seen = f"{has:,} of {had:,} (DynamoDB counts every six hours)"
     found = [asked.judged(bool(has or not had), seen, otherwise="unknown")]
-    for what, read in _SETTINGS.items():
+    for what, how in _SETTINGS.items():
         question = f"{what} of {new.name}"
-        found.append(answer(question, _compared, ops, question, read, old, copy))
+        found.append(answer(question, _compared, ops, question, how, old, copy))
     return Findings(found)
 
 
-def _compared(
-    ops: Connection,
-    question: str,
-    read: Callable[[Connection, Json], Any],
-    old: Json,
-    copy: Json,
-) -> Finding:
-    was, now = read(ops, old), read(ops, copy)
+def _compared(ops: Connection, question: str, how: Any, old: Json, copy: Json) -> Finding:
+    was, now = (_setting(ops, table, *how) for table in (old, copy))
     asked = Question(question, f"{was or 'none'}, as the table has", "dynamodb")
     if was == now:
-        return asked.ok(f"{now or 'none'}")
+        return asked.ok(now or "none")
     return asked.warn(f"{now or 'none'}: set it before the app is given this table")
 
 
-def _live(ops: Connection, table: Json) -> str:
-    told = ops.call("dynamodb", "describe_time_to_live", TableName=table["TableName"])
-    about = told["TimeToLiveDescription"]
-    return str(about.get("AttributeName", "")) if about["TimeToLiveStatus"] == "ENABLED" else ""
-
-
-def _stream(ops: Connection, table: Json) -> str:
-    return str(table.get("StreamSpecification", {}).get("StreamViewType", ""))
-
-
-def _tags(ops: Connection, table: Json) -> str:
-    found = ops.pages("dynamodb", "list_tags_of_resource", "Tags", ResourceArn=table["TableArn"])
-    return ", ".join(sorted(each["Key"] for each in found))
-
-
-def _scaled(ops: Connection, table: Json) -> str:
-    found = ops.pages(
-        "application-autoscaling",
-        "describe_scalable_targets",
-        "ScalableTargets",
-        ServiceNamespace="dynamodb",
-        ResourceIds=[f"table/{table['TableName']}"],
-    )
-    return ", ".join(f"{each['MinCapacity']} to {each['MaxCapacity']}" for each in found)
-
-
-def _point(ops: Connection, table: Json) -> str:
-    return "on" * bool(point_in_time(ops, table["TableName"]))
-
-
-def _alarms(ops: Connection, table: Json) -> str:
-    found = ops.pages("cloudwatch", "describe_alarms", "MetricAlarms")
-    return ", ".join(_about(found, table["TableName"]))
-
-
-def _about(alarms: list[Json], table: str) -> Iterator[str]:
-    """The metrics that alarms of a table watch."""
-    for each in sorted(alarms, key=lambda alarm: alarm["AlarmName"]):
-        if {"Name": "TableName", "Value": table} in each.get("Dimensions", ()):
-            yield each["MetricName"]
-
-
-_SETTINGS: dict[str, Callable[[Connection, Json], Any]] = {
-    "time to live": _live,
-    "stream": _stream,
-    "tags": _tags,
-    "auto-scaling": _scaled,
-    "recovery to a moment": _point,
-    "alarms": _alarms,
-    "billing": lambda ops, table: billing(table),
-    "deletion protection": lambda ops, table: "on" * bool(table.get("DeletionProtectionEnabled")),
-}
+def _setting(
+    ops: Connection, table: Json, service: str, operation: str, given: Json, path: str
+) -> str:
+    """What a described table has of a setting, as dynamodb.yaml says that it is asked for."""
+    named = {key: value.format_map(table) for key, value in given.items()}
+    return ", ".join(ops.pages(service, operation, path.format_map(table), **named))

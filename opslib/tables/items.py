@@ -22,8 +22,8 @@ from opslib.core import (
     answer,
     check,
     count,
+    objects,
 )
-from opslib.core.reads.stores.objects import Items, digest_of, items_of
 from opslib.tables.backups import list_backups, point_in_time
 from opslib.tables.reading import Table
 
@@ -40,7 +40,7 @@ class Partition:
     table: str
     value: str
     index: str
-    items: Items
+    items: objects.Items
 
     def rows(self, ops: Connection) -> Iterator[Json]:
         """What they are, by the first word of their sort key: {key, items, size_bytes}."""
@@ -52,7 +52,7 @@ class Partition:
 
     def step(self) -> Step:
         """That deletes them, while they are these."""
-        there, digest = len(self.items.keys), digest_of(self.items.keys)
+        there, digest = len(self.items.keys), objects.digest_of(self.items.keys)
         of = f"{self.value} by {self.index}" if self.index else self.value
         return Step(
             f"Erase {count(there, 'item')} of {of} in {self.table}",
@@ -70,7 +70,7 @@ def _kind(key: Json, sort: str) -> str:
 def find_partition(ops: Connection, table: str, value: str, index: str = "") -> Partition:
     """The items of a partition (DynamoDB Query, keys only). Raises what `items_of` does."""
     name = Table(ops, table).name
-    return Partition(table, name, value, index, items_of(ops, name, value, index))
+    return Partition(table, name, value, index, objects.items_of(ops, name, value, index))
 
 
 def left_of(ops: Connection, step: Step) -> Finding | None:
@@ -79,7 +79,7 @@ def left_of(ops: Connection, step: Step) -> Finding | None:
     if do["kind"] != "erase items":
         return None
     asked = Question(f"items of {do['value']} in {do['table']}", "none", "dynamodb Query")
-    left = len(items_of(ops, do["table"], do["value"], do["index"]).keys)
+    left = len(objects.items_of(ops, do["table"], do["value"], do["index"]).keys)
     return asked.judged(not left, f"{left:,} of {do['items']:,} are left")
 
 

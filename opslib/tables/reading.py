@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from opslib.core import Json, Kind, Thing, beside
-from opslib.core.reads.described import Described
+from opslib.core import Described, Json, Kind, Thing, beside
 
 TABLE = Kind(**beside(__file__, "dynamodb")["kind"])
 ON_DEMAND = "PAY_PER_REQUEST"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import (
     Connection,
@@ -57,8 +57,7 @@ class _Metric:
         return "AWS/DynamoDB", self.name, given, "Sum", _SECONDS
 
 
-@dataclass(frozen=True)
-class _Told:
+class _Told(NamedTuple):
     """What CloudWatch tells of a table: sums, and the most in a second, by metric."""
 
     table: Table
@@ -82,10 +81,11 @@ def _asked(indexes: list[str]) -> Iterator[_Metric]:
     yield _Metric("SystemErrors")
 
 
-def _read(ops: Connection, within: Window, key: str) -> _Told:
-    table = Table(ops, key)
+def _read(within: Window, table: Table) -> _Told:
     indexes = [each["IndexName"] for each in table.described.get("GlobalSecondaryIndexes", ())]
-    found = metrics.series(ops, {each: each.of(table.name) for each in _asked(indexes)}, within)
+    found = metrics.series(
+        table.ops, {each: each.of(table.name) for each in _asked(indexes)}, within
+    )
     sums = {each: values.sum() for each, values in found.items()}
     most = {each: values.max() / _SECONDS for each, values in found.items() if len(values)}
     return _Told(table, indexes, sums, most)
@@ -99,31 +99,29 @@ def check_throttles(ops: Connection, table: str = "", minutes: float = 60) -> Fi
     operation): *UserErrors*, which runbooks look at, has none of them. Evidence: THROTTLED.
     """
     within = window(ops, minutes)
-    chosen = [table] if table else [*ops.target["tables"]]
-    told = ops.each(partial(_read, ops, within), chosen, "throttles of {}")
-    found = [finding for key, each in told.items() for finding in _judged(key, each, within)]
-    rows = [row for key, each in told.items() for row in _rows(key, each)]
-    return Findings(found, frame(rows, THROTTLED))
+    told = Table.each(ops, table, partial(_read, within), "throttles of {}")
+    found = [finding for each in told for finding in _judged(each, within)]
+    return Findings(found, frame((row for each in told for row in _rows(each)), THROTTLED))
 
 
-def _rows(key: str, told: _Told) -> Iterator[Json]:
+def _rows(told: _Told) -> Iterator[Json]:
     for side in _SIDES:
         for index in ("", *told.indexes):
-            of = {"table": key, "side": side.lower(), "index": index}
+            of = {"table": told.table.key, "side": side.lower(), "index": index}
             for reason, cause in {"": "any", **_REASONS}.items():
                 if requests := told.events(side, reason, index):
                     yield {**of, "reason": cause, "requests": round(requests)}
 
 
-def _judged(key: str, told: _Told, within: Window) -> list[Finding]:
+def _judged(told: _Told, within: Window) -> list[Finding]:
     rule, source = f"none {within}", "cloudwatch GetMetricData, AWS/DynamoDB"
     found = [
         each
         for side in _SIDES
         for index in ("", *told.indexes)
-        for each in _side(key, told, side, index, Question("", rule, source))
+        for each in _side(told, side, index, Question("", rule, source))
     ]
-    asked = Question(f"throttles of {key}", rule, source)
+    asked = Question(f"throttles of {told.table.key}", rule, source)
     if failed := told.sums.get(_Metric("SystemErrors"), 0):
         seen = f"{failed:,.0f} requests were answered 500: DynamoDB's own errors"
         found.append(asked.warn(seen))
@@ -133,21 +131,23 @@ def _judged(key: str, told: _Told, within: Window) -> list[Finding]:
     return [asked.ok(f"none; {used} used")]
 
 
-def _side(key: str, told: _Told, side: str, index: str, asked: Question) -> Iterator[Finding]:
+def _side(told: _Told, side: str, index: str, asked: Question) -> Iterator[Finding]:
     """Reads or writes of the table or of an index: a finding for each reason that there is."""
     whole = told.events(side, "", index)
     reasons = {cause: told.events(side, reason, index) for reason, cause in _REASONS.items()}
     named = {cause: requests for cause, requests in reasons.items() if requests}
     if not whole and not named:
         return
-    where = f"{side.lower()}s of {key}" + f", index {index}" * bool(index)
+    where = f"{side.lower()}s of {told.table.key}" + f", index {index}" * bool(index)
     asked = Question(f"throttles: {where}", asked.rule, asked.source)
     why = {cause: f"{_MEANS[cause]} (CloudWatch's own reason)" for cause in named}
     guessed = {} if named else dict([_guessed(told, side, index)])
     served = told.sums.get(told.used(side, index), 0) / 100  # a client's retries hide so few
+    by = [f"{m.operation} {n:,.0f}" for m, n in told.sums.items() if m.operation and n]
+    of = f" ({', '.join(by)})" if by else ""
     for cause, text in (why or guessed).items():
         requests = named.get(cause, whole)
-        seen = f"{requests:,.0f} {side.lower()}s were throttled{_operations(told)}: {text}"
+        seen = f"{requests:,.0f} {side.lower()}s were throttled{of}: {text}"
         if index:
             seen += ". What is written to the table waits for its indexes" * (side == "Write")
         yield asked.answer(
@@ -156,11 +156,6 @@ def _side(key: str, told: _Told, side: str, index: str, asked: Question) -> Iter
             cause=INDEX if index else cause,
             next="tables/throttling",
         )
-
-
-def _operations(told: _Told) -> str:
-    by = [f"{m.operation} {n:,.0f}" for m, n in told.sums.items() if m.operation and n]
-    return f" ({', '.join(by)})" if by else ""
 
 
 def _guessed(told: _Told, side: str, index: str) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 from opslib.core import (
@@ -19,7 +18,7 @@ from opslib.core import (
     check,
     planner,
 )
-from opslib.users.users import COGNITO, find_user, pool_id, who_is
+from opslib.users.users import COGNITO, find_user, who_is
 
 _UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
 
@@ -49,7 +48,13 @@ def plan_disable(ops: Connection, user: str, enable: bool = False) -> Planned:
         return Planned(f"let {email} in again", [step], ["Tokens of before stay revoked."])
     out = Aws(COGNITO, "admin_user_global_sign_out", **who)
     steps = [step, Step(f"Sign {email} out everywhere", out, None, "refresh tokens revoked", [])]
-    return Planned(f"disable {email}", steps, [*_notes(ops, who["UserPoolId"])])
+    notes = [
+        "Refresh tokens are revoked at once. An access or id token that was issued before is taken "
+        "until it expires by whatever checks it without asking Cognito (a JWT authoriser does): "
+        f"for {longest(ops, who['UserPoolId'])} at most.",
+        "Signing out is not undone: whoever is enabled again signs in anew.",
+    ]
+    return Planned(f"disable {email}", steps, notes)
 
 
 def steps_to_remove(ops: Connection, user: str) -> tuple[list[Step], list[Step]]:
@@ -58,9 +63,8 @@ def steps_to_remove(ops: Connection, user: str) -> tuple[list[Step], list[Step]]
     The first before what belongs to it is erased, so that it writes nothing more, the second last:
     who is gone cannot be found again. `user`: username or sub.
     """
-    pool = pool_id(ops)
     try:
-        seen, who = who_is(ops, user, pool)
+        seen, who = who_is(ops, user)
     except NotFound:
         return [], []
     off, on, out, gone = (
@@ -83,23 +87,13 @@ def find_sign_in(ops: Connection, user: str, gone: bool = False) -> Finding:
     """
     rule = "none" if gone else "one, or none any more"
     asked = Question(f"sign-in of {user}", rule, "cognito-idp AdminGetUser")
-    pool = pool_id(ops)
     try:
-        seen = find_user(ops, user, pool)
+        seen = find_user(ops, user)
     except NotFound:
         return asked.ok("none in the pool")
     first, _, domain = seen["email"].partition("@")
     said = f"{first[:1]}…@{domain}" if domain else "no address"
     return asked.judged(not gone, f"{said}, since {seen['created']:%Y-%m-%d}")
-
-
-def _notes(ops: Connection, pool: str) -> Iterator[str]:
-    yield (
-        "Refresh tokens are revoked at once. An access or id token that was issued before is taken "
-        "until it expires by whatever checks it without asking Cognito (a JWT authoriser does): "
-        f"for {longest(ops, pool)} at most."
-    )
-    yield "Signing out is not undone: whoever is enabled again signs in anew."
 
 
 def longest(ops: Connection, pool: str) -> str:

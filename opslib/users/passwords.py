@@ -33,7 +33,7 @@ def plan_create(ops: Connection, email: str, invite: bool = False, sync: bool = 
     Refused (there already).
     """
     pool = pool_id(ops)
-    _guard_new(ops, email, pool)
+    _guard_new(ops, email)
     who = {"UserPoolId": pool, "Username": email}
     told: Json = {"MessageAction": "SUPPRESS", "TemporaryPassword": generated(email)}
     if invite:
@@ -62,11 +62,11 @@ def plan_create(ops: Connection, email: str, invite: bool = False, sync: bool = 
     return Planned(f"create user {email}", [create, *rows], notes)
 
 
-def _guard_new(ops: Connection, email: str, pool: str) -> None:
+def _guard_new(ops: Connection, email: str) -> None:
     if not re.fullmatch(r"""[^\s@"\\]+@[^\s@"\\]+""", email):
         raise UsageError(f"{email!r} is not an e-mail address.")
     try:
-        there = find_user(ops, email, pool)
+        there = find_user(ops, email)
     except NotFound:
         return
     raise Refused(

@@ -42,7 +42,7 @@ def check_sign_in(ops: Connection, user: str) -> Findings:
     """
     pool = pool_id(ops)
     try:
-        seen = find_user(ops, user, pool)
+        seen = find_user(ops, user)
     except NotFound as exc:
         asked = Question(f"{user} is in the pool", "there", "cognito-idp ListUsers")
         return Findings(asked.critical(str(exc), next="users/create"))

@@ -85,12 +85,12 @@ def list_users(ops: Connection) -> Frame:
     return frame(found, USERS).sort_values("email", ignore_index=True)
 
 
-def find_user(ops: Connection, user: str, pool: str = "") -> Json:
+def find_user(ops: Connection, user: str) -> Json:
     """One user by e-mail address, username or sub (Cognito AdminGetUser), as a row of USER.
 
     Raises NotFound, UsageError.
     """
-    pool = pool or pool_id(ops)
+    pool = pool_id(ops)
     if "@" in user:
         user = _named(ops, user, pool)
     read = Read(COGNITO, "admin_get_user", _ROW, UserPoolId=pool, Username=user)
@@ -154,11 +154,10 @@ def check_synced(ops: Connection) -> Findings:
     return Findings(asked.critical(seen, cause=UNSYNCED, next="users/sync"), missing)
 
 
-def who_is(ops: Connection, user: str, pool: str = "") -> tuple[Json, Json]:
+def who_is(ops: Connection, user: str) -> tuple[Json, Json]:
     """The user as a row of USER, and what names it in calls. Raises NotFound."""
-    pool = pool or pool_id(ops)
-    seen = find_user(ops, user, pool)
-    return seen, {"UserPoolId": pool, "Username": seen["username"]}
+    seen = find_user(ops, user)
+    return seen, {"UserPoolId": pool_id(ops), "Username": seen["username"]}
 
 
 @planner

@@ -55,14 +55,12 @@ def check_executions(ops: Connection, workflow: str = "", minutes: float = 1440)
 
     A failure counts unless the same item succeeded later. Evidence: SHOWN.
     """
-    names = [workflow] if workflow else list(ops.target["workflows"])
-    read = ops.each(partial(_judge, ops, minutes=minutes), names, "executions of {}").values()
+    read = Machine.each(ops, workflow, partial(_judge, minutes), "executions of {}")
     rows = chain.from_iterable(rows for _, rows in read)
     return Findings(chain.from_iterable(found for found, _ in read), frame(rows, SHOWN))
 
 
-def _judge(ops: Connection, workflow: str, minutes: float) -> tuple[list[Finding], list[Json]]:
-    machine = Machine(ops, workflow)
+def _judge(minutes: float, machine: Machine) -> tuple[list[Finding], list[Json]]:
     about, logged = machine.about, machine.about.get("loggingConfiguration", {}).get("level", "OFF")
     asked = Question(
         f"state machine {machine.name}", "ACTIVE", "stepfunctions DescribeStateMachine"
@@ -74,13 +72,13 @@ def _judge(ops: Connection, workflow: str, minutes: float) -> tuple[list[Finding
     if machine.express:
         look = partial(_express, machine, minutes, logged)
         return [*found, answer(f"executions of {machine.name}", look)], []
-    recent = machine.executions(window(ops, minutes).start)
+    recent = machine.executions(window(machine.ops, minutes).start)
     failed = _explained(machine, recent)
     stuck, rows = _stuck(machine)
     told = [*(each.row for each in failed), *rows]
     found += [*_failed(machine, recent, failed, minutes), stuck]
     if "table" in machine.facts:
-        found.append(answer(f"failed rows of {workflow}", _rows, machine, minutes))
+        found.append(answer(f"failed rows of {machine.key}", _rows, machine, minutes))
     return found, told
 
 
@@ -97,12 +95,8 @@ def _rows(machine: Machine, minutes: float) -> Finding:
 def _counted(machine: Machine, minutes: float, *names: str) -> list[int]:
     """Sums of the machine's metrics."""
     about, ops = {"StateMachineArn": machine.arn}, machine.ops
-    queries = [
-        metrics.asked(f"m{at}", "AWS/States", name, about, "Sum", 300, name)
-        for at, name in enumerate(names)
-    ]
-    sums = metrics.query(ops, queries, window(ops, minutes)).groupby("label")["value"].sum()
-    return [int(sums.get(name, 0)) for name in names]
+    asked = {name: ("AWS/States", name, about, "Sum") for name in names}
+    return [int(of.sum()) for of in metrics.series(ops, asked, window(ops, minutes)).values()]
 
 
 def _throttled(machine: Machine, minutes: float) -> Finding:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from opslib.core import FAILURES, Json, NotAllowed, beside, decoded, sign_of
-from opslib.core.checks.signs import signs
+from opslib.core import FAILURES, Json, NotAllowed, beside, decoded, sign_of, signs
 from opslib.workflows.machines import Machine
 
 FAILED = "execution-failed"  # the cause that findings name where none of these is known

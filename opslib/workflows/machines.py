@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from opslib.core import (
+    Described,
     Frame,
     Json,
     NotFound,
@@ -17,7 +18,6 @@ from opslib.core import (
     quoted,
     sql,
 )
-from opslib.core.reads.described import Described
 
 EXECUTIONS = dtypes("""
     execution str
@@ -96,7 +96,11 @@ class Machine(Described):
         id = identifier(self.column("id"))
         asked = f"SELECT to_jsonb(t) AS row FROM {quoted(self.facts['table'])} t "
         found = sql.value(self.ops, f"{asked}WHERE {id}::text = :item", {"item": item})
-        return None if found is None else found | {"state": self._state(found)}
+        if found is None:
+            return None
+        said, states = str(found.get(self.column("status"))), self.facts.get("states", {})
+        state = next((ours for ours, theirs in states.items() if said in theirs), said)
+        return dict(found | {"state": state})
 
     def last_failed(self) -> str:
         """The item that failed last, by the table, else by the executions; "" where none did."""
@@ -118,7 +122,3 @@ class Machine(Described):
     def column(self, key: str) -> str:
         usual = {"error": "error_message", "updated": "updated_at"}
         return str(self.facts.get("columns", {}).get(key) or usual.get(key, key))
-
-    def _state(self, row: Json) -> str:
-        said, states = str(row.get(self.column("status"))), self.facts.get("states", {})
-        return next((ours for ours, theirs in states.items() if said in theirs), said)

@@ -47,7 +47,13 @@ def plan_restart(ops: Connection, workflow: str, item: str, how: str = "new") ->
     last = known[0] if known else None
     if why := _refusal(machine, item, last, row, how):
         raise Refused(f"{why}. Nothing was changed.")
-    stop = [_stop(last)] if how == "stop" and last else []
+    stop = []
+    if how == "stop" and last:
+        about = {"executionArn": last["executionArn"]}
+        why = "it hangs; it is started again"
+        end = Aws("stepfunctions", "stop_execution", **about, cause=why)
+        seen = Read("stepfunctions", "describe_execution", "status", **about)
+        stop = [Step(f"Stop {last['name']}", end, last["status"], "ABORTED", observe=seen)]
     redriven = how == "redrive" and last
     step = _redrive(machine, last) if redriven and last else _start(machine, item, known, row)
     note = "While it runs it can be stopped: stepfunctions stop_execution. What it did stays done."
@@ -89,13 +95,6 @@ def _redrive(machine: Machine, last: Json) -> Step:
         last["status"],
         "RUNNING",
     )
-
-
-def _stop(last: Json) -> Step:
-    about = {"executionArn": last["executionArn"]}
-    stop = Aws("stepfunctions", "stop_execution", **about, cause="it hangs; it is started again")
-    seen = Read("stepfunctions", "describe_execution", "status", **about)
-    return Step(f"Stop {last['name']}", stop, last["status"], "ABORTED", observe=seen)
 
 
 def _start(machine: Machine, item: str, known: list[Json], row: Json | None) -> Step:

@@ -113,7 +113,8 @@ def test_denied_is_unknown_and_not_well(lab: PracticeLab, ops: Connection) -> No
     assert found["upstream of app"] == "unknown"
 
 
-def idle(given: Seen, bounds: tuple[int, int] | None = (0, 4)) -> Any:
+def idle(given: Seen, least: int | None = 0) -> Any:
+    bounds = {} if least is None else {"MinCapacity": least}
     return waits.idle(given.service, given.now, given.slow_times, bounds)
 
 

@@ -186,9 +186,12 @@ def test_of_express_machines_only_the_metrics_tell(monkeypatch: pytest.MonkeyPat
     ops = canned.connection(answer, TARGET)
     import pandas as pd
 
-    points = [("ExecutionsStarted", 200.0), ("ExecutionsFailed", 3.0), ("ExecutionThrottled", 1.0)]
-    measured = pd.DataFrame(points, columns=["label", "value"])
-    monkeypatch.setattr(metrics, "query", lambda *_: measured)
+    sums = {"ExecutionsStarted": 200.0, "ExecutionsFailed": 3.0, "ExecutionThrottled": 1.0}
+
+    def measured(_: Any, asked: list[str], __: Any) -> dict[str, Any]:
+        return {name: pd.Series([sums.get(name, 0.0)]) for name in asked}
+
+    monkeypatch.setattr(metrics, "series", measured)
     found = workflows.check_executions(ops)
     assert [f.seen for f in found if "failed" in f.seen] == [
         "3 of 200 failed. Step Functions keeps no history of express ones: and they do not log"

@@ -58,14 +58,15 @@ def reconcile(ops: Connection, record: str) -> Findings:
     said, window = records.details(found), Window(found.started, found.ended)
     calls = [call for call in said.get("calls") or () if not _READS.match(call["operation"])]
     acts, unseen = _acts(ops, found.arn, window)
-    young = ops.now() - window.end < _LATE
+    if ops.now() - window.end < _LATE:
+        unseen.append("it ended less than 15 minutes ago: CloudTrail may not show all yet")
     about = f"CloudTrail LookupEvents and record {found.id}"
     return Findings(
         [
             _recorded(
-                Question("what is recorded", "all in CloudTrail", about), calls, acts, unseen, young
+                Question("what is recorded", "all in CloudTrail", about), calls, acts, unseen
             ),
-            _done(Question("what was done", "all in a record", about), found, acts, unseen, young),
+            _done(Question("what was done", "all in a record", about), found, acts, unseen),
         ]
     )
 
@@ -83,9 +84,7 @@ def _acts(ops: Connection, arn: str, window: Window) -> tuple[list[Act], list[st
     return mine, unseen
 
 
-def _recorded(
-    asked: Question, calls: list[Json], acts: list[Act], unseen: list[str], young: bool
-) -> Finding:
+def _recorded(asked: Question, calls: list[Json], acts: list[Act], why: list[str]) -> Finding:
     known = {act.of("requestID") for act in acts}
     data = [call for call in calls if _DATA.match(f"{call['service']}:{call['operation']}")]
     asked_of = [call for call in calls if call not in data]
@@ -97,17 +96,21 @@ def _recorded(
     if not lacking:
         return asked.ok(seen)
     named = [f"{c['service']} {c['operation']} (request {c['request_id']})" for c in lacking]
-    return _told(asked, "critical", f"{seen}. Not in it: {few(named, _SHOWN)}", unseen, young)
+    return _told(asked, "critical", f"{seen}. Not in it: {few(named, _SHOWN)}", why)
 
 
-def _done(
-    asked: Question, found: Record, acts: list[Act], unseen: list[str], young: bool
-) -> Finding:
+def _done(asked: Question, found: Record, acts: list[Act], why: list[str]) -> Finding:
     start, end = found.started.replace(microsecond=0), found.ended or datetime.now(UTC)
     within = [
         act for act in acts if start <= act.time <= end and not act.of("userIdentity.invokedBy")
     ]
-    ours, retried = _known(found, start)
+    # By this record, and by others that ran meanwhile; and what was sent again.
+    ours, retried = set(), set()
+    for other in records.list_records(target=found.target, since=start - timedelta(days=1)):
+        if other.arn == found.arn and (other.ended or start) >= start:
+            for call in records.details(other).get("calls") or ():
+                ours.add(call["request_id"])
+                retried |= {call["operation"]} if call["retries"] else set()
     lacking = [
         act
         for act in within
@@ -117,23 +120,10 @@ def _done(
     seen = f"{len(within) - len(lacking)} of {count(len(within), 'change')} in a record"
     if lacking:
         named = [f"{a.name} {cut(a.resource, 100)} at {a.time:%H:%M:%S}" for a in lacking]
-        return _told(asked, "warn", f"{seen}. In none: {few(named, _SHOWN)}", unseen, young=False)
-    return _told(asked, "ok", seen, unseen, young)
+        return asked.warn(f"{seen}. In none: {few(named, _SHOWN)}")
+    return _told(asked, "ok", seen, why)
 
 
-def _known(found: Record, start: datetime) -> tuple[set[str], set[str]]:
-    """The request ids of this record, and of others that ran meanwhile; what was sent again."""
-    ids, retried = set(), set()
-    for other in records.list_records(target=found.target, since=start - timedelta(days=1)):
-        if other.arn == found.arn and (other.ended or start) >= start:
-            for call in records.details(other).get("calls") or ():
-                ids.add(call["request_id"])
-                retried |= {call["operation"]} if call["retries"] else set()
-    return ids, retried
-
-
-def _told(asked: Question, status: str, seen: str, unseen: list[str], young: bool) -> Finding:
-    why = [*unseen, *["it ended less than 15 minutes ago: CloudTrail may not show all yet"] * young]
-    if not why or status == "warn":
-        return asked.answer(status, seen)
-    return asked.unknown(f"{seen}. {'; '.join(why)}")
+def _told(asked: Question, status: str, seen: str, why: list[str]) -> Finding:
+    """`why`: not all is known."""
+    return asked.unknown(f"{seen}. {'; '.join(why)}") if why else asked.answer(status, seen)

@@ -15,3 +15,16 @@ from opslib.core.actions import (
     upkeep,
     watching,
 )
+
+__all__ = [
+    "actions",
+    "exact",
+    "handed",
+    "lambdas",
+    "listed",
+    "logins",
+    "muting",
+    "stores",
+    "upkeep",
+    "watching",
+]

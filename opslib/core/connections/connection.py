@@ -19,7 +19,7 @@ from opslib.core.connections import calls, sending
 from opslib.core.connections.http import Api, Response, authorised, request, sign
 from opslib.core.connections.identities import Identity
 from opslib.core.connections.sending import Sharing
-from opslib.core.connections.targets import Target
+from opslib.core.connections.targets import LAB, Target
 from opslib.core.errors import OpsError
 from opslib.core.findings import Findings
 from opslib.core.journal import Journal
@@ -119,12 +119,12 @@ class Connection:
         return self._recorder(self, plan)
 
     def beside(self, target: str) -> Connection:
-        """One to another target, to compare with, in this journal. Raises what `connect` does."""
+        """One to another target, in the lab to its copy, in this journal. Raises as `connect`."""
         if self._connect is None:
             raise OpsError(
                 f"This connection to {self.target.name} cannot make another, to {target}."
             )
-        return self._connect(target, beside=self)
+        return self._connect((LAB if self.target.lab else "") + target, beside=self)
 
     @property
     def where(self) -> str:

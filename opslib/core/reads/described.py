@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from opslib.core.connections.connection import Connection
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,3 +28,9 @@ class Described:
     def name(self) -> str:
         """What AWS calls it."""
         return str(self.facts["name"])
+
+    @classmethod
+    def each(cls, ops: Connection, key: str, read: Callable[[Self], T], asked: str) -> list[T]:
+        """What is read of one, or of each that the target's file names where none is said."""
+        chosen = [key] if key else ops.target[cls.section]
+        return [*ops.each(lambda name: read(cls(ops, name)), chosen, asked).values()]

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opslib.core import Connection, Json, NotFound, Refused, UsageError, identifier, sessions
-from opslib.core.connections.sql import brief
+from opslib.core import Connection, Json, NotFound, Refused, UsageError, identifier, sessions, sql
 from opslib.databases.data import query_plans
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ def of(ops: Connection, statement: str) -> Effect:
 
 
 def _of(ops: Connection, text: str) -> Effect:
-    with sessions.session(ops, f"EXPLAIN {brief(text)}", own=True) as session:
+    with sessions.session(ops, f"EXPLAIN {sql.brief(text)}", own=True) as session:
         plan = query_plans.explain_harmless(session, text, _NOT_CHECKED)
         _guard(session, plan, text)
         schema, table = plan["Schema"], plan["Relation Name"]

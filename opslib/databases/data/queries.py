@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from opslib.core import (
     Connection,
@@ -15,8 +14,10 @@ from opslib.core import (
     Json,
     NotFound,
     OpsError,
+    Picture,
     Question,
     Refused,
+    Text,
     UsageError,
     answer,
     ask,
@@ -24,13 +25,12 @@ from opslib.core import (
     count,
     first_rows,
     frame,
+    plots,
     require_known,
     sessions,
 )
-from opslib.core.checks import plots
-from opslib.core.checks.plots import Picture
 from opslib.core.connections.sql import brief
-from opslib.core.text import Text, cell, printable
+from opslib.core.text import cell, printable
 from opslib.databases.data import query_plans
 
 _MOST = 1000  # rows, as far as they are counted
@@ -41,8 +41,7 @@ _NOT_HELD = "and a read-only session does not hold it back. Nothing was asked."
 _READ = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|values|table)\b", re.I | re.S)
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """What is asked.
 
     `plot`: the columns of a bar chart, label and height; none when a chart says nothing. `at_most`:
@@ -196,7 +195,7 @@ def _choice(ops: Connection) -> Findings:
             f"parameters/targets/{ops.target.key}.yaml describes no database.queries. "
             "Give a SELECT of your own as `query`."
         )
-    rows = [{"query": name, "title": said["title"]} for name, said in named.items()]
+    rows = ((name, said["title"]) for name, said in named.items())
     asked = Question("queries that the target's file names")
     return Findings(asked.ok(", ".join(named)), frame(rows, QUERIES), _CHOOSE)
 
@@ -220,18 +219,12 @@ def shown(answer: Any, limit: int) -> Frame:
     import pandas as pd
 
     rows = [list(map(cell, row)) for row in answer.fetchmany(limit)]
-    names = _distinct(list(answer.keys()))
+    names: list[str] = []
+    for name in map(printable, answer.keys()):  # one that comes twice gets a number
+        number = sum(other == name or other.startswith(f"{name} (") for other in names)
+        names.append(f"{name} ({number + 1})" if name in names else name)
     # whole numbers stay whole beside NULL
     return pd.DataFrame(rows, columns=names, dtype="object").convert_dtypes()
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """A name that comes twice gets a number."""
-    found: list[str] = []
-    for name in map(printable, names):
-        number = sum(other == name or other.startswith(f"{name} (") for other in found)
-        found.append(f"{name} ({number + 1})" if name in found else name)
-    return found
 
 
 def plot_query(found: Findings) -> Picture:

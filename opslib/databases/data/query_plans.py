@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opslib.core import Connection, Json, NotFound, OpsError, Refused, sessions, unknown_name
 from opslib.core.connections.sql import list_tables
@@ -123,8 +123,7 @@ def _said(part: Any) -> str:
     return _QUOTED.sub("", str(parts))
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table as the catalogue knows it: estimated rows, size, columns."""
 
     name: str

@@ -8,6 +8,7 @@ from opslib.core import (
     Connection,
     Findings,
     Frame,
+    Picture,
     Question,
     ask,
     check,
@@ -15,10 +16,9 @@ from opslib.core import (
     frame,
     identifier,
     number,
+    plots,
+    sql,
 )
-from opslib.core.checks import plots
-from opslib.core.checks.plots import Picture
-from opslib.core.connections.sql import literal
 from opslib.databases.data.queries import find_query
 
 QUOTAS = dtypes("""
@@ -49,7 +49,7 @@ WITH told AS (SELECT {told} FROM (
 {query}
 ) AS asked), judged AS (SELECT who, coalesce(used, 0) AS used, allowed, {_SHARE} AS percent
 FROM told)
-SELECT *, count(*) OVER () AS of_all FROM judged WHERE {literal(who)} IN ('', who)
+SELECT *, count(*) OVER () AS of_all FROM judged WHERE {sql.literal(who)} IN ('', who)
 ORDER BY percent DESC NULLS LAST, used DESC, who LIMIT {_MOST}"""
     found = ask(ops, statement)
     every = int(found["of_all"].iloc[0]) if len(found) else 0

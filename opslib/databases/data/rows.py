@@ -19,6 +19,7 @@ from opslib.core import (
     Shown,
     Sql,
     Step,
+    Text,
     check,
     count,
     planner,
@@ -26,8 +27,6 @@ from opslib.core import (
     sessions,
     sql,
 )
-from opslib.core.connections.sql import brief
-from opslib.core.text import Text
 from opslib.databases.data import effects, queries
 from opslib.databases.data.effects import Effect
 from opslib.databases.instances import snapshots
@@ -61,7 +60,7 @@ def check_statement(ops: Connection, statement: str, limit: int = 60) -> Finding
 
 
 def sample(ops: Connection, effect: Effect, limit: int) -> tuple[Frame, int]:
-    with sessions.session(ops, f"{brief(effect.text)} (rolled back)", write=True) as session:
+    with sessions.session(ops, f"{sql.brief(effect.text)} (rolled back)", write=True) as session:
         rows = queries.shown(sessions.run(session, effect.sampled(limit)), limit)
     met = rows.pop("rows met")
     return rows, int(met.iloc[0]) if len(met) else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from opslib.core import (
     Connection,
@@ -24,8 +24,8 @@ from opslib.core import (
     few,
     planner,
     quoted,
+    sql,
 )
-from opslib.core.connections.sql import value
 from opslib.databases.data import queries
 from opslib.databases.instances import snapshots
 
@@ -34,8 +34,7 @@ _NAMED = 5  # ids that a message names
 STATES = VISIBLE, DELETED, ABSENT = "visible", "deleted", "absent"
 
 
-@dataclass(frozen=True)
-class Flag:
+class Flag(NamedTuple):
     """Where rows are flagged: names of the target's file, quoted, and the type of the id column."""
 
     table: str
@@ -52,7 +51,7 @@ def soft_delete_flag(ops: Connection) -> Flag:
     """
     facts = ops.target["database"]["soft_delete"]
     table = quoted(facts["table"])
-    kind = value(ops, _TYPE_SQL, {"table": table, "id": facts["id"]})
+    kind = sql.value(ops, _TYPE_SQL, {"table": table, "id": facts["id"]})
     if kind is None:
         raise NotFound(
             f"Table {facts['table']} has no column {facts['id']}: "

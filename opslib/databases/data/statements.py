@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from opslib.core import (
     Connection,
@@ -114,8 +115,7 @@ def _scanning(ops: Connection, found: Frame) -> list[Blamed]:
     ]
 
 
-@dataclass(frozen=True)
-class Blamed:
+class Blamed(NamedTuple):
     """A scan of a statement with what the statistics say of the statement."""
 
     calls: int

@@ -61,14 +61,10 @@ def list_load(ops: Connection, hours: float = 24) -> Frame:
     Columns: LOAD.
     """
     instance = rds.database_of(ops).key
-    queries = [
-        metrics.asked(f"m{at}", "AWS/RDS", name, instance, "Average", label=name)
-        for at, name in enumerate(_LOAD)
-    ]
-    points = metrics.query(ops, queries, window(ops, hours * 60)).groupby("label")["value"]
-    found = points.agg(average="mean", lowest="min", highest="max").reindex(list(_LOAD))
+    asked = {name: ("AWS/RDS", name, instance, "Average") for name in _LOAD}
+    found = metrics.series(ops, asked, window(ops, hours * 60))
     rows = [
-        {"metric": name, "unit": unit, "says": says, **(found.loc[name] / divisor).round(2)}
+        (name, unit, *(found[name] / divisor).agg(["mean", "min", "max"]).round(2), says)
         for name, (divisor, unit, says) in _LOAD.items()
     ]
     return frame(rows, LOAD)

@@ -91,12 +91,7 @@ def compared(ops: Connection, other: rds.Database) -> Findings:
     seen += f"; nothing in {', '.join(lost)}" if lost else ""
     found = asked.judged(bool(held) and not lost, seen, otherwise="warn" if held else "critical")
     rows = [
-        {
-            "table": table,
-            "rows_there": there.get(table),
-            "rows_now": now.get(table),
-            "difference": there.get(table, 0) - now.get(table, 0),
-        }
+        (table, there.get(table), now.get(table), there.get(table, 0) - now.get(table, 0))
         for table in sorted({*there, *now})
     ]
     return Findings(found, frame(rows, COUNTS))

@@ -15,8 +15,8 @@ from opslib.core import (
     logs,
     metrics,
     number,
+    signs,
 )
-from opslib.core.checks.signs import signs
 from opslib.services.reading import Service
 
 THROTTLED = "upstream-throttled"
@@ -95,6 +95,6 @@ def idle(service: Service, now: Any, slow: Any, bounds: Any) -> Finding:
     share, others = (is_slow[which].mean() if which.any() else 0.0 for which in (begun, ~begun))
     if cold < _FEW or share < _SHARE or others > share / 2:
         return asked.ok(said, cause=COLD)
-    if bounds and bounds[0] == 0:
+    if bounds and bounds["MinCapacity"] == 0:
         said += ". Auto-scaling may stop its last task: keep one, as the lower bound"
     return asked.warn(said, cause=COLD, next="services/scale")

@@ -3,3 +3,5 @@
 from opslib.core.actions.watching.rollouts import Anew, Rollout
 from opslib.core.actions.watching.tasks import OneOff
 from opslib.core.actions.watching.versions import Watch
+
+__all__ = ["Anew", "OneOff", "Rollout", "Watch"]
