@@ -114,7 +114,7 @@ class Setting:
             return self.write("Suspended")
         return Aws("s3", f"delete_{self.what}", Bucket=self.bucket)
 
-    def read(self, path: str) -> Read:
+    def read(self, path: str) -> Action:
         return Read("s3", f"get_{self.what}", path, Bucket=self.bucket)
 
     def step(self, value: Any) -> Step:

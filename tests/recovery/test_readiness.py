@@ -112,7 +112,7 @@ def test_a_rehearsal_in_the_practice_copy_does_not_count_for_the_target(
     practised = {TARGET: phases(*WHOLE)}
     monkeypatch.setattr(clock, "_phases", lambda _, of, target: practised.get(target, []))
     told = {"lab": False, "key": KEY, "name": KEY, "facts": ops.target.facts}
-    real = SimpleNamespace(**told, get=ops.target.get)
+    real = SimpleNamespace(**told, at=ops.target.at)
     monkeypatch.setattr(ops, "target", real)
     found = next(iter(recovery.check_rehearsal(ops)))
     assert found.status == "unknown"
