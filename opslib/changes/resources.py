@@ -78,6 +78,13 @@ def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
     return Described(still, list(absent), reading.unread)
 
 
+def read_resources(ops: Connection) -> dict[Key, Any]:
+    """What AWS says of all that the file names and that leads to, by kind and name; UNREAD."""
+    reading = _Reading(ops)
+    reading.read(key for key in _named(ops) if table()[key[0]]["call"][0] not in OWN)
+    return reading.found
+
+
 def is_described(ops: Connection) -> bool:
     """Whether the target's file names anything whose configuration can be read."""
     return any(_named(ops))
