@@ -2,7 +2,7 @@
 
 from opslib.changes.approving import approve, show_plan
 from opslib.changes.differences import check_configuration
-from opslib.changes.named import check_named
+from opslib.changes.named import check_named, list_names
 from opslib.changes.recent import check_recent
 from opslib.changes.resources import is_described, read_resources
 from opslib.changes.trail.reconciling import reconcile
@@ -24,6 +24,7 @@ __all__ = [
     "check_window",
     "is_described",
     "list_changes",
+    "list_names",
     "look_up",
     "plan_resume",
     "plan_undo",

@@ -27,15 +27,17 @@ def check_named(ops: Connection) -> Findings:
     }
 
     def look(kind: str) -> list[Finding]:
-        *listed, pattern = data("named")[kind]
+        pattern = data("named")[kind][3]
         named: dict[str, list[str]] = {}
         for by, text in texts.items():
             for name in {*re.findall(pattern.format(**here), text)}:
                 named.setdefault(name, []).append(by)
-        asked = Question(f"{kind}s that are named", "there", " ".join(listed[:2]))
-        there = {re.split("[/:]", name)[-1] for name in ops.pages(*listed)} if named else set()
+        asked = Question(f"{kind}s that are named", "there", f"the list of every {kind}")
+        there = list_names(ops, kind) if named else set()
         gone = [
-            asked.critical(f"{name} is not there, and {', '.join(by[:3])} needs it")
+            asked.critical(
+                f"{name} is not there, and {', '.join(by[:3])} needs it", next="changes/who"
+            )
             for name, by in sorted(named.items())
             if name not in there
         ]
@@ -43,6 +45,11 @@ def check_named(ops: Connection) -> Findings:
 
     found = ops.each(look, data("named"), "every {}")
     return Findings(finding for each in found.values() for finding in each)
+
+
+def list_names(ops: Connection, kind: str) -> set[str]:
+    """All of that kind in the account and region (named.yaml says which kinds)."""
+    return {re.split("[/:]", name)[-1] for name in ops.pages(*data("named")[kind][:3])}
 
 
 def _without(body: Any) -> Any:

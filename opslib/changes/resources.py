@@ -66,7 +66,9 @@ def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
     named = declared(ops)
     reading.read(named)
     lost = [key for key in known if key not in reading.found]
-    single = [key for key in lost if key[0] in table() and "id" not in table()[key[0]]]
+    # Of what a statement is made for, there may be nothing to ask.
+    asked = {kind for kind, about in table().items() if about["call"][1] != "{first}"}
+    single = [key for key in lost if key[0] in asked and "id" not in table()[key[0]]]
     still = dict(reading.found)
     reading.read(key for key in single if key not in reading.asked)
     wanted = [key for key in named if not {"perhaps", "match"} & table()[key[0]].keys()]

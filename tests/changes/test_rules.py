@@ -245,6 +245,13 @@ CASES = [
         "deploymentConfiguration.minimumHealthyPercent",
         WARN,
     ),
+    (
+        "service",
+        "c app",
+        {"deploymentConfiguration": {"maximumPercent": 100, "minimumHealthyPercent": 100}},
+        "deploymentConfiguration.maximumPercent",
+        CRITICAL,
+    ),
     ("listener", "l", {"DefaultActions": [SHUT]}, "DefaultActions", CRITICAL),
     (
         "web acl",

@@ -1,0 +1,133 @@
+"""What AWS counts as trouble is told with what it means, and a healthy system's numbers are not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jmespath
+import pandas as pd
+import pytest
+
+from opslib import changes, connect
+from opslib.core import beside
+from opslib.core.reads import metrics
+from opslib.metrics import troubles
+from tests.changes.test_differences import Ops
+
+NOW = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
+TABLE = beside(troubles.__file__, "troubles")
+ARN = "arn:aws:{}:eu-west-1:111122223333:"
+SHOP = {
+    ("account", "functions"): {"ConcurrentExecutions": 1000},
+    ("rule", "nightly"): {"Name": "nightly"},
+    ("topic", ARN.format("sns") + "alerts"): {"TopicArn": ARN.format("sns") + "alerts"},
+    ("queue", "orders"): {"QueueArn": ARN.format("sqs") + "orders"},
+    ("table", "items"): {"TableArn": ARN.format("dynamodb") + "table/items"},
+    ("load balancer", "shop"): {
+        "LoadBalancerArn": ARN.format("elasticloadbalancing") + "loadbalancer/app/shop/1a2b"
+    },
+    ("route table", "rtb-1"): {"Routes": [{"NatGatewayId": "nat-1"}, {"GatewayId": "igw-1"}]},
+    ("app client", "p c"): {"UserPoolId": "p", "ClientId": "c"},
+    ("search domain", "texts"): {"DomainName": "texts", "ARN": ARN.format("es") + "domain/texts"},
+    ("cache cluster", "redis-1"): {"CacheClusterId": "redis-1"},
+    ("database instance", "db"): {"DBInstanceIdentifier": "db"},
+    ("log group", "/app"): {"logGroupName": "/app"},
+    ("security group", "sg-1"): "[unread]",
+}
+OF = {
+    "AWS/Lambda": {},
+    "AWS/Events": {"RuleName": "nightly"},
+    "AWS/SNS": {"TopicName": "alerts"},
+    "AWS/SQS": {"QueueName": "orders"},
+    "AWS/DynamoDB": {"TableName": "items", "Operation": "PutItem"},
+    "AWS/ApplicationELB": {"LoadBalancer": "app/shop/1a2b"},
+    "AWS/NATGateway": {"NatGatewayId": "nat-1"},
+    "AWS/Cognito": {"UserPool": "p", "UserPoolClient": "c"},
+    "AWS/ES": {"DomainName": "texts", "ClientId": "111122223333"},
+    "AWS/ElastiCache": {"CacheClusterId": "redis-1"},
+    "AWS/RDS": {"DBInstanceIdentifier": "db"},
+    "AWS/Logs": {"LogGroupName": "/app"},
+}
+
+
+def told(
+    monkeypatch: pytest.MonkeyPatch, counted: dict[tuple[str, str], float], hours_ago: float = 0.5
+) -> list[tuple[str, str]]:
+    """Statuses and what was seen, where CloudWatch has these for one hour, of what OF says."""
+    hour = pd.Timestamp(NOW - timedelta(hours=hours_ago)).floor("h")
+
+    def series(_: Any, wanted: Any, __: Any) -> Any:
+        none = pd.Series(dtype="float64", index=pd.DatetimeIndex([], tz="UTC"))
+        return {
+            key: pd.Series([counted[space, name]], index=[hour])
+            if (space, name) in counted and dict(of) == OF[space]
+            else none
+            for key, (space, name, of, *_) in wanted.items()
+        }
+
+    monkeypatch.setattr(changes, "read_resources", lambda _: SHOP)
+    monkeypatch.setattr(metrics, "series", series)
+    ops: Any = Ops(0, {})
+    ops.now = lambda: NOW
+    return [(each.status, each.seen) for each in troubles.check_troubles(ops)]
+
+
+ROWS = [
+    (row, named, rule, low)
+    for row in TABLE
+    for low, part in ((False, "metrics"), (True, "low"))
+    for named, rule in row.get(part, {}).items()
+]
+
+
+@pytest.mark.parametrize(("row", "named", "rule", "low"), ROWS)
+def test_each_of_the_table_is_told_beyond_its_bounds_and_not_within(
+    monkeypatch: pytest.MonkeyPatch, row: Any, named: str, rule: Any, low: bool
+) -> None:
+    _, warn, critical, means, follows = rule
+    metric, _, share = named.partition(" ")
+    body = next(body for (kind, _), body in SHOP.items() if kind == row["kind"])
+    most = jmespath.search(share, body) if share else 1
+    aside = -0.01 if low else 0.01
+    known = row["space"], metric
+    for bound, hours_ago, status in (
+        (warn, 0.5, "warn"),
+        (critical, 0.5, "critical"),
+        (critical, 9, "warn"),  # it is over
+    ):
+        if bound is not None and not (status == "warn" and hours_ago < 1 and warn == critical):
+            [found] = told(monkeypatch, {known: (bound + aside) * most}, hours_ago)
+            assert found[0] == status
+            assert means in found[1]
+    [(status, seen)] = told(monkeypatch, {known: warn * most})
+    assert (status, seen[:6]) == ("ok", "none: ")
+    assert row["source"].startswith("https://docs.aws.amazon.com/")
+    assert (Path("notebooks") / f"{follows}.ipynb").exists()
+
+
+def test_what_is_healthy_is_not_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    healthy = {
+        ("AWS/Lambda", "ConcurrentExecutions"): 640,
+        ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible"): 9_000,
+        ("AWS/DynamoDB", "SystemErrors"): 3,  # the SDK tries again
+        ("AWS/ApplicationELB", "TargetConnectionErrorCount"): 6,  # as a task ends
+        ("AWS/ES", "JVMMemoryPressure"): 41,  # the least of an hour: it was collected
+        ("AWS/ES", "ThreadpoolWriteQueue"): 4,
+        ("AWS/ElastiCache", "AuthenticationFailures"): 2,
+        ("AWS/ElastiCache", "CurrConnections"): 1_900,
+        ("AWS/ElastiCache", "ReplicationLag"): 0.4,
+        ("AWS/ElastiCache", "SwapUsage"): 40e6,
+        ("AWS/ElastiCache", "NetworkBandwidthOutAllowanceExceeded"): 120,
+        ("AWS/RDS", "EBSIOBalance%"): 88,
+        ("AWS/RDS", "OldestReplicationSlotLag"): -1,  # it has no slot
+    }
+    assert [status for status, _ in told(monkeypatch, healthy)] == ["ok"]
+
+
+@pytest.mark.slow
+def test_the_practice_copies_have_none(lab: Any) -> None:
+    for name in ("ai-studio-production", "dms-dev", "image-caption-prod"):
+        [found] = troubles.check_troubles(connect(f"lab/{name}"))
+        assert (found.status, found.seen.startswith("none: ")) == ("ok", True)
