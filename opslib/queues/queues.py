@@ -91,19 +91,18 @@ def _measured(ops: Connection, names: Iterable[str]) -> tuple[dict[str, float], 
     """By queue name, of the last 15 minutes (one GetMetricData): the age of the oldest message in
     hours, how many were received.
     """
-    ages, received = (
-        ("ApproximateAgeOfOldestMessage", "Maximum"),
-        ("NumberOfMessagesReceived", "Sum"),
+    asked = {"ApproximateAgeOfOldestMessage": "Maximum", "NumberOfMessagesReceived": "Sum"}
+    wanted = {
+        (metric, name): ("AWS/SQS", metric, {"QueueName": name}, statistic, 60)
+        for metric, statistic in asked.items()
+        for name in names
+    }
+    read = metrics.series(ops, wanted, window(ops, 15))
+    aged, counted = (
+        {n: of for (m, n), of in read.items() if m == each and len(of)} for each in asked
     )
-    queries = [
-        metrics.asked(f"{id}{i}", "AWS/SQS", metric, {"QueueName": name}, statistic, 60, name)
-        for i, name in enumerate(names)
-        for id, (metric, statistic) in (("a", ages), ("r", received))
-    ]
-    found = metrics.query(ops, queries, window(ops, 15))
-    aged = found[found["id"].str.startswith("a")].groupby("label")["value"]
-    counted = found[found["id"].str.startswith("r")].groupby("label")["value"]
-    return dict((aged.last() / 3600).round(1)), dict(counted.sum())
+    hours = {name: round(of.iloc[-1] / 3600, 1) for name, of in aged.items()}
+    return hours, {name: of.sum() for name, of in counted.items()}
 
 
 @check("Are the queues worked off, and are dead letters kept?")

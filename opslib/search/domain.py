@@ -121,8 +121,8 @@ def check_searches(ops: Connection) -> Findings:
     judged = [_running(ops, slow)]
     if domains.is_described(ops):
         of = {"DomainName": ops.target["search"]["domain"], "ClientId": ops.target.account}
-        query = metrics.asked("m", "AWS/ES", "SearchLatency", of, "Average")
-        values = metrics.query(ops, [query], window(ops, metrics.RECENT_MINUTES))["value"]
+        wanted = {"": ("AWS/ES", "SearchLatency", of, "Average")}
+        values = metrics.series(ops, wanted, window(ops, metrics.RECENT_MINUTES))[""]
         worst = max(values, default=0.0)  # nobody searches: nothing is slow
         asked = Question("latency of searches", f"below {slow:g} ms", "GetMetricData AWS/ES")
         most = "warn" if worst < 5 * slow else "critical"

@@ -165,8 +165,8 @@ def _estimate(service: Service, percent: str | None, value: float) -> Iterator[s
         yield "What it would do now is not reckoned for this metric."
         return
     ops, tasks = service.ops, service.described["desiredCount"]
-    asked = metrics.asked("m0", "AWS/ECS", percent, service.dimensions, "Average", 60, percent)
-    found = metrics.query(ops, [asked], Window(ops.now() - _SPAN, ops.now()))["value"]
+    wanted = {"": ("AWS/ECS", percent, service.dimensions, "Average", 60)}
+    found = metrics.series(ops, wanted, Window(ops.now() - _SPAN, ops.now()))[""]
     if found.empty or not tasks:
         yield "What it would do now is not known: no value, or no task, of the last minutes."
         return

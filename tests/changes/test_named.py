@@ -10,6 +10,9 @@ import pytest
 from opslib.changes import named
 from tests.changes.test_differences import Ops
 
+OUR_ROLE = "arn:aws:iam::111122223333:role"
+BY_PATH = "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/{}/invocations"
+QUEUE_GONE = "https://sqs.eu-west-1.amazonaws.com/111122223333/gone"
 OURS = "arn:aws:{}:eu-west-1:111122223333:{}"
 THERE = {
     "list_functions": ["api"],
@@ -42,15 +45,21 @@ def found(monkeypatch: pytest.MonkeyPatch, kind: str, body: Any) -> list[str]:
         ("bucket", {"notifications": {"LambdaFunctionConfigurations": [{"Arn": GONE}]}}),
         ("log group", {"subscriptions": [{"destinationArn": GONE}]}),
         ("secret", {"RotationLambdaARN": GONE}),
-        ("api", {"integrations": [{"IntegrationUri": f"arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/{GONE}/invocations"}]}),
-        ("state machine", {"definition": json.dumps({"Parameters": {"FunctionName": "gone:live"}})}),
+        ("api", {"integrations": [{"IntegrationUri": BY_PATH.format(GONE)}]}),
+        (
+            "state machine",
+            {"definition": json.dumps({"Parameters": {"FunctionName": "gone:live"}})},
+        ),
         ("state machine", {"definition": json.dumps({"Resource": GONE})}),
-        ("state machine", {"roleArn": "arn:aws:iam::111122223333:role/flows/gone"}),
-        ("function", {"FunctionName": "api", "Environment": {"Variables": {"QUEUE": "https://sqs.eu-west-1.amazonaws.com/111122223333/gone"}}}),
+        ("state machine", {"roleArn": f"{OUR_ROLE}/flows/gone"}),
+        ("function", {"FunctionName": "api", "Environment": {"Variables": {"QUEUE": QUEUE_GONE}}}),
         ("alarm", {"AlarmActions": [OURS.format("sns", "gone")]}),
-        ("function", {"Environment": {"Variables": {"TABLE": OURS.format("dynamodb", "table/gone")}}}),
+        (
+            "function",
+            {"Environment": {"Variables": {"TABLE": OURS.format("dynamodb", "table/gone")}}},
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_named_and_not_there_is_told_with_who_needs_it(
     monkeypatch: pytest.MonkeyPatch, kind: str, body: Any
 ) -> None:
@@ -64,14 +73,20 @@ def test_what_is_named_and_not_there_is_told_with_who_needs_it(
         ("rule", {"targets": [{"Arn": GONE.replace("111122223333", "999988887777")}]}),
         ("rule", {"targets": [{"Arn": GONE.replace("eu-west-1", "us-east-1")}]}),
         ("policy", {"Statement": [{"Resource": GONE}]}),
-        ("bucket", {"policy": json.dumps({"Statement": [{"Principal": {"AWS": "arn:aws:iam::111122223333:role/gone"}}]})}),
-        ("queue", {"RedriveAllowPolicy": json.dumps({"sourceQueueArns": [OURS.format("sqs", "gone")]})}),
-        ("scaling", {"RoleARN": "arn:aws:iam::111122223333:role/aws-service-role/ecs/AWSServiceRoleForECS"}),
+        (
+            "bucket",
+            {"policy": json.dumps({"Statement": [{"Principal": {"AWS": f"{OUR_ROLE}/gone"}}]})},
+        ),
+        (
+            "queue",
+            {"RedriveAllowPolicy": json.dumps({"sourceQueueArns": [OURS.format("sqs", "gone")]})},
+        ),
+        ("scaling", {"RoleARN": f"{OUR_ROLE}/aws-service-role/ecs/OfECS"}),
         ("state machine", {"definition": json.dumps({"Parameters": {"FunctionName.$": "$.name"}})}),
-        ("service", {"definition": {"registeredBy": "arn:aws:iam::111122223333:role/gone"}}),
+        ("service", {"definition": {"registeredBy": f"{OUR_ROLE}/gone"}}),
         ("table", "[unread]"),
     ],
-)  # fmt: skip
+)
 def test_what_is_there_is_of_others_or_is_only_allowed_is_not_told(
     monkeypatch: pytest.MonkeyPatch, kind: str, body: Any
 ) -> None:

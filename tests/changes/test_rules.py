@@ -545,7 +545,7 @@ def test_where_it_is_kept_nothing_is_found(kind: str, name: str, of: Any) -> Non
 def test_a_policy_that_turns_away_what_works_there_is_found(policy: Any, status: str) -> None:
     found = world("role", WORKER, trusts("lambda") | {"inline": ["app"]})
     found |= {("bucket", "site"): policy}
-    seen = [f for f in rules.judged(Ops(0, FACTS), Described(found), lambda _: "")]  # type: ignore[arg-type]
+    seen = list(rules.judged(Ops(0, FACTS), Described(found), lambda _: ""))  # type: ignore[arg-type]
     assert [f.status for f in seen if f.check.startswith("RoleName")] == [status] * bool(status)
 
 

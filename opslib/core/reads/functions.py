@@ -92,7 +92,6 @@ def variables(configuration: Json) -> dict[str, str]:
 
 
 MEASURES: dict[str, list[str]] = beside(__file__, "functions")["measures"]
-LOST: dict[str, tuple[str, int, int]] = beside(__file__, "functions")["lost"]
 POINTS = dtypes("""
     time     utc
     function str
@@ -102,10 +101,10 @@ POINTS = dtypes("""
 
 
 def read_points(ops: Connection, functions: Sequence[str], within: Window) -> Frame:
-    """The measures of functions, and LOST, over a window, in one GetMetricData. Columns: POINTS."""
-    asked = {f"m{i}": pair for i, pair in enumerate(product(functions, (*MEASURES, *LOST)))}
+    """The measures of functions over a window, in one GetMetricData. Columns: POINTS."""
+    asked = {f"m{i}": pair for i, pair in enumerate(product(functions, MEASURES))}
     queries = [
-        Function(ops, key).measured(id, metric, _statistic(metric), period(within), key)
+        Function(ops, key).measured(id, metric, MEASURES[metric][0], period(within), key)
         for id, (key, metric) in asked.items()
     ]
     found = metrics.query(ops, queries, within)
@@ -113,10 +112,6 @@ def read_points(ops: Connection, functions: Sequence[str], within: Window) -> Fr
     told = {"time": found["time"].array, "value": found["value"].array}
     told |= {"function": [of for of, _ in named], "metric": [metric for _, metric in named]}
     return framed(told, POINTS)
-
-
-def _statistic(metric: str) -> str:
-    return MEASURES.get(metric, ["Maximum" if metric == "IteratorAge" else "Sum"])[0]
 
 
 def period(within: Window) -> int:

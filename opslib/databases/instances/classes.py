@@ -61,14 +61,12 @@ def list_load(ops: Connection, hours: float = 24) -> Frame:
     Columns: LOAD.
     """
     instance = rds.database_of(ops).key
-    queries = [
-        metrics.asked(f"m{at}", "AWS/RDS", name, instance, "Average", label=name)
-        for at, name in enumerate(_LOAD)
-    ]
-    points = metrics.query(ops, queries, window(ops, hours * 60)).groupby("label")["value"]
-    found = points.agg(average="mean", lowest="min", highest="max").reindex(list(_LOAD))
+    wanted = {name: ("AWS/RDS", name, instance, "Average") for name in _LOAD}
+    points = metrics.series(ops, wanted, window(ops, hours * 60))
+    shown = {"average": "mean", "lowest": "min", "highest": "max"}
     rows = [
-        {"metric": name, "unit": unit, "says": says, **(found.loc[name] / divisor).round(2)}
+        {"metric": name, "unit": unit, "says": says}
+        | {key: round(points[name].agg(of) / divisor, 2) for key, of in shown.items()}
         for name, (divisor, unit, says) in _LOAD.items()
     ]
     return frame(rows, LOAD)

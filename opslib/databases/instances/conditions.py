@@ -172,14 +172,14 @@ def _behind(ops: Connection, database: rds.Database, members: list[Json]) -> Fin
         late = {members[0][rds.NAME]: ("AuroraReplicaLagMaximum", 0.001, 1.0)}
     if not late:
         return asked.ok("none")
-    queries = [
-        metrics.asked(f"m{at}", "AWS/RDS", of[0], {rds.NAME: name}, "Maximum", 60)
-        for at, (name, of) in enumerate(late.items())
-    ]
-    points = metrics.query(ops, queries, window(ops, metrics.RECENT_MINUTES))
+    wanted = {
+        name: ("AWS/RDS", metric, {rds.NAME: name}, "Maximum", 60)
+        for name, (metric, *_) in late.items()
+    }
+    points = metrics.series(ops, wanted, window(ops, metrics.RECENT_MINUTES))
     told, status = [], "ok"
-    for at, (name, (metric, scale, most)) in enumerate(late.items()):
-        values = points.loc[points["id"] == f"m{at}", "value"] * scale
+    for name, (metric, scale, most) in late.items():
+        values = points[name] * scale
         if values.empty:
             return asked.unknown(f"{name} sends no {metric}")
         value = -1.0 if (values < 0).all() else float(values.max())

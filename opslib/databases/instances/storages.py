@@ -46,12 +46,11 @@ def check_storage(ops: Connection, hours: float = 24) -> Findings:
 
 def _free(ops: Connection, database: rds.Database, size: int, hours: float) -> Finding:
     asked = Question(f"free storage of {database}", _RULE, "GetMetricData AWS/RDS FreeStorageSpace")
-    space = metrics.asked("free", "AWS/RDS", "FreeStorageSpace", database.key, "Minimum")
-    points = metrics.query(ops, [space], window(ops, hours * 60))
-    found = points["value"] / _GB
+    wanted = {"": ("AWS/RDS", "FreeStorageSpace", database.key, "Minimum")}
+    found = metrics.series(ops, wanted, window(ops, hours * 60))[""] / _GB
     if found.empty:
         return asked.unknown(f"no data for {hours:g} h")
-    if ops.now() - (newest := points["time"].iloc[-1]) > _LATE:
+    if ops.now() - (newest := found.index[-1]) > _LATE:
         seen = f"{found.iloc[-1]:.1f} GiB, but that is of {newest:%m-%d %H:%M} UTC: nothing since"
         return asked.unknown(seen, next="alarms/review")
     free, used = found.iloc[-1], found.iloc[0] - found.iloc[-1]
