@@ -2,8 +2,9 @@
 
 from opslib.changes.approving import approve, show_plan
 from opslib.changes.differences import check_configuration
+from opslib.changes.named import check_named, list_names
 from opslib.changes.recent import check_recent
-from opslib.changes.resources import is_described
+from opslib.changes.resources import is_described, read_resources
 from opslib.changes.trail.reconciling import reconcile
 from opslib.changes.trail.suspicions import check_suspicion, check_trail
 from opslib.changes.trail.trails import look_up
@@ -15,6 +16,7 @@ __all__ = [
     "CHANGES",
     "approve",
     "check_configuration",
+    "check_named",
     "check_recent",
     "check_suspicion",
     "check_timeline",
@@ -22,9 +24,11 @@ __all__ = [
     "check_window",
     "is_described",
     "list_changes",
+    "list_names",
     "look_up",
     "plan_resume",
     "plan_undo",
+    "read_resources",
     "read_trail",
     "reconcile",
     "show_plan",

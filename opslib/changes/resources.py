@@ -66,7 +66,9 @@ def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
     named = declared(ops)
     reading.read(named)
     lost = [key for key in known if key not in reading.found]
-    single = [key for key in lost if key[0] in table() and "id" not in table()[key[0]]]
+    # Of what a statement is made for, there may be nothing to ask.
+    asked = {kind for kind, about in table().items() if about["call"][1] != "{first}"}
+    single = [key for key in lost if key[0] in asked and "id" not in table()[key[0]]]
     still = dict(reading.found)
     reading.read(key for key in single if key not in reading.asked)
     wanted = [key for key in named if not {"perhaps", "match"} & table()[key[0]].keys()]
@@ -76,6 +78,13 @@ def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
     absent = dict.fromkeys([*(key for key in wanted if key in reading.empty), *gone])
     # What is there and nothing leads to any more is no longer the target's.
     return Described(still, list(absent), reading.unread)
+
+
+def read_resources(ops: Connection) -> dict[Key, Any]:
+    """What AWS says of all that the file names and that leads to, by kind and name; UNREAD."""
+    reading = _Reading(ops)
+    reading.read(key for key in _named(ops) if table()[key[0]]["call"][0] not in OWN)
+    return reading.found
 
 
 def is_described(ops: Connection) -> bool:

@@ -42,7 +42,7 @@ from opslib.core.reads.functions import (
     period,
     read_points,
 )
-from opslib.functions.states import judge_state, lost
+from opslib.functions.states import judge_state
 
 FUNCTIONS = dtypes("""
     function     str
@@ -108,7 +108,7 @@ def check_functions(
             "p95_ms": None if use.p95_ms is None else round(use.p95_ms),
             "most_at_once": use.most_at_once or None,
         }
-        return use, row, [*judged, judge(use, limits, within), *lost(name, mine)]
+        return use, row, [*judged, judge(use, limits, within)]
 
     looked = ops.each(look, names, "state of {}").values()
     uses, rows = [use for use, *_ in looked], [row for _, row, _ in looked]

@@ -1,15 +1,13 @@
-"""In which state a function's versions are, and what Lambda lost or could not deliver of it."""
+"""In which state a function's versions are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.core import Finding, Frame, Json, OpsError, Question, functions, unread
+from opslib.core import Finding, Json, OpsError, Question, functions, unread
 
 _UPDATE = timedelta(minutes=15)  # an update that takes longer is stuck
-_METRICS = "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"
 
 
 def judge_state(function: str, state: Any, latest: Any, now: datetime) -> Finding:
@@ -52,14 +50,3 @@ def _state(state: Json, moment: datetime) -> tuple[str, str]:
     if known and moment - began < _UPDATE:
         return "ok", f"{seen}; under way, ends by itself"
     return "warn" if known else "unknown", seen
-
-
-def lost(function: str, points: Frame) -> Iterator[Finding]:
-    """What Lambda could not deliver or gave up, and how far it is behind a stream."""
-    for metric, (means, warn, critical) in functions.LOST.items():
-        values = points.loc[points["metric"] == metric, "value"]
-        value = values.max() if metric == "IteratorAge" else values.sum()
-        if value > warn:
-            asked = Question(f"{metric} of {function}", f"at most {warn:,}", _METRICS)
-            status = "critical" if value > critical else "warn"
-            yield asked.answer(status, f"{value:,.0f}: {means}", next="logs/search")

@@ -191,10 +191,10 @@ def _slots(ops: Connection, lines: Frame, within: Any) -> Finding:
     facts = ops.target["database"]
     names = {"DBInstanceIdentifier": "instance", "DBClusterIdentifier": "cluster"}
     of = {key: facts[kind] for key, kind in names.items() if kind in facts}
-    asked = [metrics.asked("m", "AWS/RDS", "DatabaseConnections", of, "Maximum")]
+    asked = {"": ("AWS/RDS", "DatabaseConnections", of, "Maximum")}
     try:
-        points = metrics.query(ops, asked, within)
-        most = f"at most {number(points['value'].max())}" if len(points) else "not measured"
+        points = metrics.series(ops, asked, within)[""]
+        most = f"at most {number(points.max())}" if len(points) else "not measured"
     except OpsError as exc:
         most = f"not read: {exc}"
     limit = f" of {facts['max_connections']}" if "max_connections" in facts else ""

@@ -1,9 +1,16 @@
 """The target's key metrics against their thresholds."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 
+import jmespath
+
+from opslib import changes
 from opslib.core import (
     Connection,
     Finding,
@@ -16,6 +23,7 @@ from opslib.core import (
     beside,
     check,
     clock,
+    count,
     dtypes,
     frame,
     metrics,
@@ -67,6 +75,51 @@ def check_metrics(
             said["unit"] = "GB"
         summaries.append(said)
     return Plotted(found, frame(summaries, SUMMARY), f"{within}.", panels, within)
+
+
+@check("Does AWS count trouble of what is there?")
+def check_troubles(ops: Connection, hours: float = 24, kind: str = "") -> Findings:
+    """What the services count that nobody wants: refused, dropped, held back, near a quota.
+
+    Of each resource that the target's file names and those it leads to, or those of a `kind`, by
+    the table troubles.yaml. Judged as key metrics are; what was not counted is none.
+    """
+    within, asked = window(ops, hours * 60), [*_watched(ops, kind)]
+    answered, counted = metrics.answered(ops, asked, within), []
+    for metric in asked:
+        points = metrics.points(metric, answered, within)
+        if len(points):
+            counted.append(_finding(metric, points, _summary(metric, points), within))
+    told = [each for each in counted if each.status in ("warn", "critical")]
+    if told or not asked:
+        return Findings(told)
+    seen = f"none: {len(counted)} of {count(len(asked), 'metric')} counted something"
+    return Findings(Question("trouble that AWS counts", "none", "GetMetricData").ok(seen))
+
+
+def _watched(ops: Connection, chosen: str) -> Iterator[Metric]:
+    """The table's metrics of what is described."""
+    for (kind, name), body in changes.read_resources(ops).items():
+        for row in beside(__file__, "troubles") if isinstance(body, dict) else ():
+            if kind != row["kind"] or chosen not in ("", kind):
+                continue
+            parts = [[*_values(path, body)] for path in row["of"].values()]
+            for each, (told, rule) in product(product(*parts), row["metrics"].items()):
+                metric, _, share = told.partition(" ")
+                statistic, *bounds, means, follows = rule
+                most = jmespath.search(share, body) if share else 1
+                title = f"{metric} of {kind} {' '.join(each) or name}: {means}"
+                of, limits = dict(zip(row["of"], each, strict=True)), [b * most for b in bounds]
+                about = title, title, row["space"], metric, statistic, of, ""
+                yield Metric(*about, *limits, below=row.get("below", False), next=follows)
+
+
+def _values(path: str, body: Json) -> Iterator[str]:
+    path, _, part = path.partition(" ~ ")
+    found = jmespath.search(path, body)
+    for each in found if isinstance(found, list) else [found]:
+        if text := re.search(part or ".+", each or ""):
+            yield text[0]
 
 
 def _missing(ops: Connection, asked: Sequence[Metric], answered: set[str]) -> dict[str, str]:

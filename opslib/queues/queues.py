@@ -122,7 +122,8 @@ def _worked_off(row: Any, has_worker: bool) -> Finding:
     rule = f"taken, the oldest for less than {_SLOW_HOURS} h and half of {row.kept_days:g} days"
     asked = Question(f"messages of {row.queue}", rule, _GET)
     seen = f"{row.visible} visible, {row.in_flight} in flight, {row.delayed} delayed"
-    if not row.visible or row.oldest_hours != row.oldest_hours:  # NaN: they have just come
+    held = row.visible + row.in_flight  # a message may be in flight for twelve hours
+    if not held or row.oldest_hours != row.oldest_hours:  # NaN: they have just come
         return asked.ok(seen)
     seen += f"; the oldest for {row.oldest_hours:g} h"
     if not row.in_flight and not row.received > 0:  # NaN, too: it is not known
@@ -135,6 +136,9 @@ def _worked_off(row: Any, has_worker: bool) -> Finding:
     if days > 0.75 * row.kept_days:
         return asked.critical(f"{seen}, of {row.kept_days:g} days: then they are lost")
     slow = row.oldest_hours > _SLOW_HOURS or days > 0.5 * row.kept_days
+    if slow and not row.visible:
+        seen += ": taken, and neither deleted nor given back. What took them hangs, or ended"
+        return asked.warn(seen, next="functions/health")
     return asked.judged(not slow, seen, otherwise="warn", next="functions/scale")
 
 

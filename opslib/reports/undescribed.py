@@ -2,27 +2,25 @@
 
 import re
 
+from opslib import changes
 from opslib.core import Connection, Finding, Findings, Question, check, count, targets
 from opslib.core.reads.stores.queues import Queue
 
-_LISTED = {
-    "function": ("lambda", "list_functions", "Functions[].FunctionName"),
-    "queue": ("sqs", "list_queues", "QueueUrls[]"),
-    "state machine": ("stepfunctions", "list_state_machines", "stateMachines[].name"),
-}
+_KINDS = ("function", "queue", "state machine")
 
 
 @check("Is all that is the system's in its target's file?")
 def check_undescribed(ops: Connection) -> Findings:
     """Functions, queues, state machines whose name begins with the target's `prefix`."""
-    prefix, known = ops.target["prefix"], {*map(_last, targets.texts(ops.target.facts))}
+    texts = targets.texts(ops.target.facts)
+    prefix, known = ops.target["prefix"], {re.split("[/:]", text)[-1] for text in texts}
 
     def named(kind: str) -> Finding:
-        found = {*map(_last, ops.pages(*_LISTED[kind]))}
+        found = changes.list_names(ops, kind)
         mine = sorted(name for name in found if name.startswith(prefix))
         lost = [name for name in mine if name not in known]
         rule = f"each that is named {prefix}… is in the target's file"
-        asked = Question(f"{kind}s of the system", rule, " ".join(_LISTED[kind][:2]))
+        asked = Question(f"{kind}s of the system", rule, f"the list of every {kind}")
         if not lost:
             return asked.ok(count(len(mine), kind))
         seen = f"{len(lost)} of {len(mine)} are not: {', '.join(lost)}. "
@@ -30,9 +28,4 @@ def check_undescribed(ops: Connection) -> Findings:
         seen += "What the file does not name is looked at by nothing here (opslib target discover)"
         return asked.judged(not used, seen + "; nothing is in them" * (not used), otherwise="warn")
 
-    return Findings(ops.each(named, _LISTED, "every {}").values())
-
-
-def _last(name: str) -> str:
-    """Of an ARN or an address its last part."""
-    return re.split("[/:]", name)[-1]
+    return Findings(ops.each(named, _KINDS, "every {}").values())

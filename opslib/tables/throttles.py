@@ -78,7 +78,6 @@ def _asked(indexes: list[str]) -> Iterator[_Metric]:
             yield _Metric(f"Consumed{side}CapacityUnits", index)
             yield from (_Metric(f"{side}{of}ThrottleEvents", index) for of in ("", *_REASONS))
     yield from (_Metric("ThrottledRequests", operation=each) for each in _OPERATIONS)
-    yield _Metric("SystemErrors")
 
 
 def _read(within: Window, table: Table) -> _Told:
@@ -121,14 +120,10 @@ def _judged(told: _Told, within: Window) -> list[Finding]:
         for index in ("", *told.indexes)
         for each in _side(told, side, index, Question("", rule, source))
     ]
-    asked = Question(f"throttles of {told.table.key}", rule, source)
-    if failed := told.sums.get(_Metric("SystemErrors"), 0):
-        seen = f"{failed:,.0f} requests were answered 500: DynamoDB's own errors"
-        found.append(asked.warn(seen))
-    if found:
-        return found
     used = ", ".join(f"{told.sums.get(told.used(s), 0):,.0f} {s.lower()} units" for s in _SIDES)
-    return [asked.ok(f"none; {used} used")]
+    return found or [
+        Question(f"throttles of {told.table.key}", rule, source).ok(f"none; {used} used")
+    ]
 
 
 def _side(told: _Told, side: str, index: str, asked: Question) -> Iterator[Finding]:

@@ -68,7 +68,6 @@ def _judge(minutes: float, machine: Machine) -> tuple[list[Finding], list[Json]]
     state = about.get("status", "ACTIVE")
     seen = f"{state}, {about['type'].lower()}, logging {logged}"
     found = [asked.judged(state == "ACTIVE", seen)]
-    found.append(answer(f"throttling of {machine.name}", _throttled, machine, minutes))
     if machine.express:
         look = partial(_express, machine, minutes, logged)
         return [*found, answer(f"executions of {machine.name}", look)], []
@@ -92,25 +91,13 @@ def _rows(machine: Machine, minutes: float) -> Finding:
     return asked.judged(rows.empty, seen, otherwise="warn", next="workflows/restart")
 
 
-def _counted(machine: Machine, minutes: float, *names: str) -> list[int]:
-    """Sums of the machine's metrics."""
-    about, ops = {"StateMachineArn": machine.arn}, machine.ops
-    asked = {name: ("AWS/States", name, about, "Sum") for name in names}
-    return [int(of.sum()) for of in metrics.series(ops, asked, window(ops, minutes)).values()]
-
-
-def _throttled(machine: Machine, minutes: float) -> Finding:
-    [held] = _counted(machine, minutes, "ExecutionThrottled")
-    asked = Question(f"throttling of {machine.name}", "none", "cloudwatch AWS/States")
-    return asked.judged(
-        not held, f"{held} transitions had to wait", otherwise="warn", next="logs/throttling"
-    )
-
-
 def _express(machine: Machine, minutes: float, logged: str) -> Finding:
     """Of an express machine CloudWatch counts the executions, and its log tells of them."""
     names = "ExecutionsStarted", "ExecutionsFailed", "ExecutionsTimedOut"
-    begun, *bad = _counted(machine, minutes, *names)
+    about = {"StateMachineArn": machine.arn}
+    wanted = {name: ("AWS/States", name, about, "Sum") for name in names}
+    read = metrics.series(machine.ops, wanted, window(machine.ops, minutes))
+    begun, *bad = [int(each.sum()) for each in read.values()]
     asked = Question(f"executions of {machine.name}", "none failed", "cloudwatch AWS/States")
     seen = f"{sum(bad)} of {begun} failed. Step Functions keeps no history of express ones: "
     seen += "their log group tells" if logged != "OFF" else "and they do not log"

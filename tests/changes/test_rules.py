@@ -120,6 +120,11 @@ def task(**variables: str) -> dict[str, Any]:
     return {"definition": {"containerDefinitions": [{"name": "web", "environment": given}]}}
 
 
+def turns_away(who: str, action: str, **more: Any) -> dict[str, Any]:
+    """What is read of a bucket whose policy denies one action to one role."""
+    return {"policy": turned_away(action, Principal={"AWS": [who]}, **more)}
+
+
 WARN, CRITICAL = "warn", "critical"
 BREAKER_OFF = {"deploymentCircuitBreaker": {"enable": False, "rollback": False}}
 SHORT = {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
@@ -134,6 +139,7 @@ OPEN = {
 HTTPS = {"FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 ALL = '{"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "*"}]}'
 OWN = ALL[:-3] + ', "Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:sns:x"}}}]}'
+ROUTED = {"ProtocolType": "HTTP", "routes": [{"Target": "integrations/1"}], "integrations": [{}]}
 LATEST = {"Name": "live", "FunctionVersion": "$LATEST"}
 SHUT = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
 BLOCKS: dict[str, Any] = {"Action": {"Block": {}}}
@@ -151,6 +157,9 @@ CASES = [
     ("queue", "orders", queue(MessageRetentionPeriod="60"), "MessageRetentionPeriod", WARN),
     ("queue", "orders-dlq", letters("denyAll"), "RedriveAllowPolicy", CRITICAL),
     ("queue", "orders-dlq", letters("byQueue", "others"), "RedriveAllowPolicy", CRITICAL),
+    ("api", "a", ROUTED | {"integrations": []}, "integrations", CRITICAL),
+    ("api", "a", ROUTED | {"routes": [{"RouteKey": "GET /x"}]}, "integrations", CRITICAL),
+    ("role", WORKER, trusts("lambda") | {"attached": [], "inline": []}, "attached", CRITICAL),
     ("api", "a", {"CorsConfiguration": {"AllowOrigins": ["*"]}}, "CorsConfiguration", WARN),
     ("alarm", "orders-dlq-depth", watches("QueueName", "orders"), "Dimensions", WARN),
     ("security group", "sg-1", {"GroupName": "db", "IpPermissions": []}, "IpPermissions", CRITICAL),
@@ -235,6 +244,13 @@ CASES = [
         {"loadBalancers": [{}], "deploymentConfiguration": {"minimumHealthyPercent": 0}},
         "deploymentConfiguration.minimumHealthyPercent",
         WARN,
+    ),
+    (
+        "service",
+        "c app",
+        {"deploymentConfiguration": {"maximumPercent": 100, "minimumHealthyPercent": 100}},
+        "deploymentConfiguration.maximumPercent",
+        CRITICAL,
     ),
     ("listener", "l", {"DefaultActions": [SHUT]}, "DefaultActions", CRITICAL),
     (
@@ -355,6 +371,12 @@ CASES = [
     ),
 ]
 KEPT = [
+    ("api", "a", ROUTED),
+    ("api", "a", {"ProtocolType": "WEBSOCKET", "routes": [{"RouteKey": "$connect"}]}),
+    ("role", "arn:x:role/task", trusts("ecs-tasks") | {"attached": [], "inline": []}),
+    ("bucket", "site", turns_away(WORKER, "s3:DeleteObject")),
+    ("bucket", "site", turns_away(WORKER, "s3:*", Condition={"Bool": {"aws:x": "false"}})),
+    ("bucket", "site", turns_away(f"{WORKER}-of-others", "s3:GetObject")),
     ("security group", "sg-9", {"GroupName": "lambda", "IpPermissions": []}),
     ("scaling", "s", {"scheduled": [at_night(1)]}),
     ("scaling", "s", {"scheduled": []}),
@@ -512,6 +534,21 @@ def test_where_it_is_kept_nothing_is_found(kind: str, name: str, of: Any) -> Non
     assert broken(kind, name, of) == []
 
 
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [
+        (turns_away(WORKER, "s3:GetObject"), CRITICAL),
+        (turns_away(WORKER, "s3:DeleteObject"), ""),
+        (turns_away(f"{WORKER}-of-others", "s3:GetObject"), ""),
+    ],
+)
+def test_a_policy_that_turns_away_what_works_there_is_found(policy: Any, status: str) -> None:
+    found = world("role", WORKER, trusts("lambda") | {"inline": ["app"]})
+    found |= {("bucket", "site"): policy}
+    seen = list(rules.judged(Ops(0, FACTS), Described(found), lambda _: ""))  # type: ignore[arg-type]
+    assert [f.status for f in seen if f.check.startswith("RoleName")] == [status] * bool(status)
+
+
 def test_outside_production_a_database_needs_less() -> None:
     assert (
         broken(
@@ -546,4 +583,4 @@ def test_each_rule_is_proved_and_names_a_document_of_aws() -> None:
     for rule in data("rules")["rules"]:
         known = ("https://docs.aws.amazon.com/", "https://www.postgresql.org/docs/current/")
         assert rule["source"].startswith(known)
-        assert rule["setting"] in {setting for *_, setting, _ in CASES}
+        assert rule["setting"] in {"RoleName"} | {setting for *_, setting, _ in CASES}

@@ -114,23 +114,6 @@ def test_errors_are_judged_by_their_share_also_of_few_and_in_a_quarter_of_an_hou
     assert invocations._invoked(use, {"Version": "7"}, within).status == status
 
 
-@pytest.mark.parametrize(
-    ("metric", "values", "status"),
-    [
-        ("AsyncEventsDropped", [0.0, 2.0], "critical"),
-        ("DeadLetterErrors", [1.0], "critical"),
-        ("DestinationDeliveryFailures", [3.0], "critical"),
-        ("IteratorAge", [600_000.0] * 5, "ok"),
-        ("IteratorAge", [0.0, 1_000_000.0], "warn"),
-        ("IteratorAge", [4_000_000.0], "critical"),
-        ("AsyncEventsDropped", [0.0], "ok"),
-    ],
-)
-def test_what_lambda_lost_is_a_finding(metric: str, values: list[float], status: str) -> None:
-    found = list(states.lost("api", points(**{metric: values})))
-    assert [f.status for f in found] == ([] if status == "ok" else [status])
-
-
 def configuration(version: str = "7", hours: float = 50, **changes: str) -> dict[str, Any]:
     modified = f"{NOW - timedelta(hours=hours):%Y-%m-%dT%H:%M:%S.000+0000}"
     return {"Version": version, "LastModified": modified, **changes}

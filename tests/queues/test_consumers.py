@@ -40,6 +40,9 @@ def row(visible: int, in_flight: int, hours: float, received: float = 0, kept: f
         pytest.param(row(40, 0, 0.5, NAN), False, "warn", id="who takes them is not described"),
         pytest.param(row(40, 0, 9.0), False, "critical", id="for hours"),
         pytest.param(row(900, 10, 8.0, 80), True, "warn", id="it does not keep up"),
+        pytest.param(row(0, 4, 2.0), True, "ok", id="long work is under way"),
+        pytest.param(row(0, 4, 9.0), True, "warn", id="taken for hours, by what hangs"),
+        pytest.param(row(0, 4, 80.0), True, "critical", id="taken until they are too old"),
         pytest.param(row(900, 10, 8.0, 80, kept=0.4), True, "critical", id="soon they are lost"),
     ],
 )

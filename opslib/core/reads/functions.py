@@ -92,7 +92,6 @@ def variables(configuration: Json) -> dict[str, str]:
 
 
 MEASURES: dict[str, list[str]] = beside(__file__, "functions")["measures"]
-LOST: dict[str, tuple[str, int, int]] = beside(__file__, "functions")["lost"]
 POINTS = dtypes("""
     time     utc
     function str
@@ -102,11 +101,10 @@ POINTS = dtypes("""
 
 
 def read_points(ops: Connection, functions: Sequence[str], within: Window) -> Frame:
-    """The measures of functions, and LOST, over a window, in one GetMetricData. Columns: POINTS."""
-    asked = {f"m{i}": pair for i, pair in enumerate(product(functions, (*MEASURES, *LOST)))}
-    usual = {"IteratorAge": ["Maximum"]} | MEASURES
+    """The measures of functions over a window, in one GetMetricData. Columns: POINTS."""
+    asked = {f"m{i}": pair for i, pair in enumerate(product(functions, MEASURES))}
     queries = [
-        Function(ops, key).measured(id, metric, usual.get(metric, ["Sum"])[0], period(within), key)
+        Function(ops, key).measured(id, metric, MEASURES[metric][0], period(within), key)
         for id, (key, metric) in asked.items()
     ]
     found = metrics.query(ops, queries, within)

@@ -168,9 +168,8 @@ def publish_version(call: Call) -> Result:
             "InvalidParameterValueException",
             f"CodeSHA256 ({wanted}) is different from current CodeSHA256.",
         )
-    published = call.backend().publish_version(
-        call.params["FunctionName"], call.params.get("Description", "")
-    )
+    described = call.params.get("Description") or function.description  # as AWS has it
+    published = call.backend().publish_version(call.params["FunctionName"], described)
     return _configuration(published)
 
 

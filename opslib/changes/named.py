@@ -1,0 +1,60 @@
+"""What resources name and is not there: a trigger, a target, dead letters, a role."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from opslib.changes.resources import data, read_resources
+from opslib.core import Connection, Finding, Findings, Question, check, count
+
+_MAY = re.compile("(?i).*policy.*|policies")  # who may do what; it need not be there
+_SENDS = "RedrivePolicy"
+_ALLOWS = {"role", "inline policy", "policy", "key"}
+
+
+@check("Is what is named there?")
+def check_named(ops: Connection) -> Findings:
+    """Functions, queues, topics, tables, workflows and roles that what is described names, settings
+    and variables alike; those of other accounts and regions are left out.
+    """
+    here = {"region": ops.target.region, "account": ops.target.account}
+    texts = {
+        " ".join(key): json.dumps(_without(body), default=str)
+        for key, body in read_resources(ops).items()
+        if key[0] not in _ALLOWS
+    }
+
+    def look(kind: str) -> list[Finding]:
+        pattern = data("named")[kind][3]
+        named: dict[str, list[str]] = {}
+        for by, text in texts.items():
+            for name in {*re.findall(pattern.format(**here), text)}:
+                named.setdefault(name, []).append(by)
+        asked = Question(f"{kind}s that are named", "there", f"the list of every {kind}")
+        there = list_names(ops, kind) if named else set()
+        gone = [
+            asked.critical(
+                f"{name} is not there, and {', '.join(by[:3])} needs it", next="changes/who"
+            )
+            for name, by in sorted(named.items())
+            if name not in there
+        ]
+        return gone or [asked.ok(count(len(named), kind))] * bool(named)
+
+    found = ops.each(look, data("named"), "every {}")
+    return Findings(finding for each in found.values() for finding in each)
+
+
+def list_names(ops: Connection, kind: str) -> set[str]:
+    """All of that kind in the account and region (named.yaml says which kinds)."""
+    return {re.split("[/:]", name)[-1] for name in ops.pages(*data("named")[kind][:3])}
+
+
+def _without(body: Any) -> Any:
+    """What describes something, without who may do what."""
+    if isinstance(body, dict):
+        kept = {k: of for k, of in body.items() if k == _SENDS or not _MAY.fullmatch(k)}
+        return {key: _without(of) for key, of in kept.items() if key != "registeredBy"}
+    return [_without(each) for each in body] if isinstance(body, list) else body

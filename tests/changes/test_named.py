@@ -1,0 +1,93 @@
+"""What resources name and is not there is told, whoever names it; what may be missing is not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from opslib.changes import named
+from tests.changes.test_differences import Ops
+
+OUR_ROLE = "arn:aws:iam::111122223333:role"
+BY_PATH = "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/{}/invocations"
+QUEUE_GONE = "https://sqs.eu-west-1.amazonaws.com/111122223333/gone"
+OURS = "arn:aws:{}:eu-west-1:111122223333:{}"
+THERE = {
+    "list_functions": ["api"],
+    "list_queues": ["https://sqs.eu-west-1.amazonaws.com/111122223333/orders"],
+    "list_topics": [OURS.format("sns", "alerts")],
+    "list_state_machines": ["flow"],
+    "list_tables": ["items"],
+    "list_roles": ["worker"],
+}
+GONE = OURS.format("lambda", "function:gone")
+
+
+def found(monkeypatch: pytest.MonkeyPatch, kind: str, body: Any) -> list[str]:
+    monkeypatch.setattr(named, "read_resources", lambda _: {(kind, "x"): body})
+    ops: Any = Ops(0, {})
+    ops.target.region, ops.target.account = "eu-west-1", "111122223333"
+    ops.pages = lambda _, operation, __: THERE[operation]
+    ops.each = lambda look, names, _: {name: look(name) for name in names}
+    return [each.seen for each in named.check_named(ops) if each.status != "ok"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("rule", {"targets": [{"Arn": GONE}]}),
+        ("rule", {"targets": [{"Arn": f"{GONE}:live"}]}),
+        ("pool", {"LambdaConfig": {"PostConfirmation": GONE}}),
+        ("topic", {"subscriptions": [{"Endpoint": OURS.format("sqs", "gone")}]}),
+        ("subscription", {"RedrivePolicy": json.dumps({"target": OURS.format("sqs", "gone")})}),
+        ("bucket", {"notifications": {"LambdaFunctionConfigurations": [{"Arn": GONE}]}}),
+        ("log group", {"subscriptions": [{"destinationArn": GONE}]}),
+        ("secret", {"RotationLambdaARN": GONE}),
+        ("api", {"integrations": [{"IntegrationUri": BY_PATH.format(GONE)}]}),
+        (
+            "state machine",
+            {"definition": json.dumps({"Parameters": {"FunctionName": "gone:live"}})},
+        ),
+        ("state machine", {"definition": json.dumps({"Resource": GONE})}),
+        ("state machine", {"roleArn": f"{OUR_ROLE}/flows/gone"}),
+        ("function", {"FunctionName": "api", "Environment": {"Variables": {"QUEUE": QUEUE_GONE}}}),
+        ("alarm", {"AlarmActions": [OURS.format("sns", "gone")]}),
+        (
+            "function",
+            {"Environment": {"Variables": {"TABLE": OURS.format("dynamodb", "table/gone")}}},
+        ),
+    ],
+)
+def test_what_is_named_and_not_there_is_told_with_who_needs_it(
+    monkeypatch: pytest.MonkeyPatch, kind: str, body: Any
+) -> None:
+    assert found(monkeypatch, kind, body) == [f"gone is not there, and {kind} x needs it"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("rule", {"targets": [{"Arn": OURS.format("lambda", "function:api:live")}]}),
+        ("rule", {"targets": [{"Arn": GONE.replace("111122223333", "999988887777")}]}),
+        ("rule", {"targets": [{"Arn": GONE.replace("eu-west-1", "us-east-1")}]}),
+        ("policy", {"Statement": [{"Resource": GONE}]}),
+        (
+            "bucket",
+            {"policy": json.dumps({"Statement": [{"Principal": {"AWS": f"{OUR_ROLE}/gone"}}]})},
+        ),
+        (
+            "queue",
+            {"RedriveAllowPolicy": json.dumps({"sourceQueueArns": [OURS.format("sqs", "gone")]})},
+        ),
+        ("scaling", {"RoleARN": f"{OUR_ROLE}/aws-service-role/ecs/OfECS"}),
+        ("state machine", {"definition": json.dumps({"Parameters": {"FunctionName.$": "$.name"}})}),
+        ("service", {"definition": {"registeredBy": f"{OUR_ROLE}/gone"}}),
+        ("table", "[unread]"),
+    ],
+)
+def test_what_is_there_is_of_others_or_is_only_allowed_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, kind: str, body: Any
+) -> None:
+    assert found(monkeypatch, kind, body) == []
