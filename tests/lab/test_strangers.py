@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from opslib import UsageError, buckets, connect, jobs
+from opslib import UsageError, buckets, connect, databases, jobs
 from opslib import lab as practice
 from opslib.catalogue import procedures
 from opslib.core import paths
@@ -260,7 +260,7 @@ production: false
 account: "343434343434"
 region: us-west-2
 functions: {api: {name: inventory-api, alias: live}}
-database: {instance: inventory}
+database: {instance: customer-facing-inventory-replenishment-orchestration-db}
 """
 ELSEWHERE = """\
 title: Pulse
@@ -362,6 +362,22 @@ def test_a_database_is_restored_under_a_name_that_rds_takes(home: Path) -> None:
     """RDS makes each lower case."""
     plan = notebooks.run("databases/replica", target="lab/ÜBER.Lager-Q4")["plan"]
     assert "lager-db-replica-1" in plan.summary
+
+
+def test_a_long_name_leaves_room_for_what_is_made_beside_it(home: Path) -> None:
+    ops = connect(f"lab/{max(FILES, key=len)}")
+    for plan in (databases.plan_restore(ops, to="latest"), databases.plan_replica(ops)):
+        assert "customer-facing-inventory-replenishment-orche" in plan.summary
+
+
+def test_a_table_is_looked_after_where_there_is_one(home: Path) -> None:
+    """In whatever schema; of two that are called alike the one that the name says."""
+    with pytest.raises(UsageError, match="Unknown table '' of lab/customer-facing.* Known: none"):
+        databases.plan_upkeep(connect(f"lab/{max(FILES, key=len)}"), "")
+    shop = connect(TARGET)
+    assert databases.plan_upkeep(shop, "shop.records").steps[0].title.endswith('"shop"."records"')
+    with pytest.raises(UsageError, match=r"Did you mean 'shop\.records'"):
+        databases.plan_upkeep(shop, "records")
 
 
 @pytest.mark.slow
