@@ -342,6 +342,11 @@ def test_of_a_database_that_rds_does_not_run_only_the_database_itself_is_asked(h
             choices.choose(procedures.find(procedure), targets.load("lab/pulse-main"), {})
 
 
+def test_of_two_needs_only_the_one_that_is_not_described_is_told(home: Path) -> None:
+    with pytest.raises(UsageError, match="describes no functions, without"):
+        choices.choose(procedures.find("deployments/verify"), targets.load("lab/blog-staging"), {})
+
+
 def test_what_a_system_has_none_of_ends_no_procedure_that_looks_at_more(home: Path) -> None:
     """No key metrics, no functions, no test record."""
     for procedure, name in (
