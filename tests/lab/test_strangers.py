@@ -377,7 +377,7 @@ def test_a_long_name_leaves_room_for_what_is_made_beside_it(home: Path) -> None:
 
 def test_a_table_is_looked_after_where_there_is_one(home: Path) -> None:
     """In whatever schema; of two that are called alike the one that the name says."""
-    with pytest.raises(UsageError, match="Unknown table '' of lab/customer-facing.* Known: none"):
+    with pytest.raises(UsageError, match=r"Unknown table '' of lab/customer-facing.* Known: none"):
         databases.plan_upkeep(connect(f"lab/{max(FILES, key=len)}"), "")
     shop = connect(TARGET)
     assert databases.plan_upkeep(shop, "shop.records").steps[0].title.endswith('"shop"."records"')
