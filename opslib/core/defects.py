@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +19,11 @@ N = TypeVar("N")
 
 _HOME = Path(__file__).parents[2]
 _OURS = Path(__file__).parents[1]
+STOPS = (KeyboardInterrupt, CancelledError)
+_STOPPED = (
+    "stopped from outside (■). What was under way is not known; run the cell again. "
+    "A change that had begun: opslib records show, changes/resume, changes/undo."
+)
 _NOT_MADE = (
     "No cell that this kernel has run makes {!r}: it was started anew, or cells were left out. "
     "Choose Run > Run All Above Selected Cell, then run this one again; buttons and fields that "
@@ -95,12 +101,16 @@ def told_apart(read: Callable[[N], T], asked: str) -> Callable[[N], tuple[T] | N
 
 
 def shown(shell: Any, kind: Any, exc: BaseException, trace: Any, **_: Any) -> None:
-    """How a kernel shows an error of ours: its sentence, and the way to it folded.
+    """How a kernel shows an error of ours, or that somebody stopped it: a sentence, and the way to
+    it folded.
 
     And a name that no cell has made, as after the kernel was started anew: what makes it.
     """
     frames = traceback.extract_tb(trace)[1:]  # without IPython's own
-    if isinstance(exc, OpsError):
+    if isinstance(exc, STOPS):
+        exc.args = (_STOPPED,)
+        vars(exc)["_render_traceback_"] = lambda: [f"{kind.__name__}: {exc}"]
+    if not isinstance(exc, NameError):
         way = escaped("\n".join([*map(_placed, frames[-20:]), in_a_line(exc.__cause__ or exc)]))
         told = f"<details><summary>the way to this error</summary><pre>{way}</pre></details>"
         shell.display_pub.publish({"text/html": told, "text/plain": ""})
