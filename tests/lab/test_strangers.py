@@ -23,6 +23,7 @@ from opslib.databases import migrations
 from opslib.jobs import jobs as jobs_read
 from opslib.lab.estates import generic
 from opslib.lab.server import opened
+from opslib.records import facts
 from opslib.reports import reports
 from opslib.runs import choices
 from tests import notebooks
@@ -507,6 +508,10 @@ def test_a_target_that_does_not_fit_is_told_and_no_other_suffers(tmp_path: Path)
                 world.place("blog-production")
             assert list(world.skipped) == ["blog-production"]
             world.tick()
+
+
+def test_a_catalogue_behind_a_link_names_its_procedures(home: Path) -> None:
+    assert facts.procedure(str(paths.notebooks() / "queues" / "purge.ipynb")) == "queues/purge"
 
 
 def test_its_api_does_what_its_file_says_of_it(shop: Connection) -> None:
