@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -270,6 +271,8 @@ def page(id: str) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """The command; ends the process with its exit status."""
     skip_grammars()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # until all was imported
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with streams.whole():
             cli.main(arguments, prog_name="opslib", standalone_mode=False)

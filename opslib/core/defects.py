@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +20,16 @@ N = TypeVar("N")
 
 _HOME = Path(__file__).parents[2]
 _OURS = Path(__file__).parents[1]
+STOPS = (KeyboardInterrupt, CancelledError)
+_STOPPED = (
+    "stopped from outside (■). What was under way is not known; run the cell again. "
+    "A change that had begun: opslib records show, changes/resume, changes/undo."
+)
+_NOT_MADE = (
+    "No cell that this kernel has run makes {!r}: it was started anew, or cells were left out. "
+    "Choose Run > Run All Above Selected Cell, then run this one again; buttons and fields that "
+    "are marked with a broken link work again once their cell has run."
+)
 
 # Of the check that runs: what it could not read among several, by the question about it.
 apart: ContextVar[list[tuple[str, OpsError]] | None] = ContextVar("apart", default=None)
@@ -96,11 +107,22 @@ def told_apart(read: Callable[[N], T], asked: str) -> Callable[[N], tuple[T] | N
 
 
 def shown(shell: Any, kind: Any, exc: BaseException, trace: Any, **_: Any) -> None:
-    """How a kernel shows an error of ours: its sentence, and the way to it folded."""
+    """How a kernel shows an error of ours, or that somebody stopped it: a sentence, and the way to
+    it folded.
+
+    And a name that no cell has made, as after the kernel was started anew: what makes it.
+    """
     frames = traceback.extract_tb(trace)[1:]  # without IPython's own
-    way = escaped("\n".join([*map(_placed, frames[-20:]), in_a_line(exc.__cause__ or exc)]))
-    told = f"<details><summary>the way to this error</summary><pre>{way}</pre></details>"
-    shell.display_pub.publish({"text/html": told, "text/plain": ""})
+    if isinstance(exc, STOPS):
+        exc.args = (_STOPPED,)
+        vars(exc)["_render_traceback_"] = lambda: [f"{kind.__name__}: {exc}"]
+    if not isinstance(exc, NameError):
+        way = escaped("\n".join([*map(_placed, frames[-20:]), in_a_line(exc.__cause__ or exc)]))
+        told = f"<details><summary>the way to this error</summary><pre>{way}</pre></details>"
+        shell.display_pub.publish({"text/html": told, "text/plain": ""})
+    elif len(frames) == 1:  # in the cell itself
+        told = _NOT_MADE.format(getattr(exc, "name", ""))
+        shell.display_pub.publish({"text/html": f"<p>{escaped(told)}</p>", "text/plain": told})
     shell.showtraceback((kind, exc, trace))
 
 

@@ -62,11 +62,14 @@ def tick(value: float, unit: str = "") -> str:
 
 # What moves the cursor, has no width, turns the reading direction round, or is half a character.
 _UNSEEN = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f"
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u200e\u200f"
     "\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
 )
-_UNPRINTABLE = re.compile(f"[\t\n{_UNSEEN}]")
-_INVISIBLE = re.compile(f"[{_UNSEEN}]")
+# A joiner is a part of what it joins in scripts of Asia and emoji; elsewhere it hides.
+_JOINING = "\u0600-\u109f\u1780-\u17ff\u2190-\u2bff\ufe0f\U0001f000-\U0001faff"
+_JOINER = f"(?<![{_JOINING}])[\u200c\u200d]|[\u200c\u200d](?![{_JOINING}])"
+_UNPRINTABLE = re.compile(f"[\t\n{_UNSEEN}]|{_JOINER}")
+_INVISIBLE = re.compile(f"[{_UNSEEN}]|{_JOINER}")
 _SEQUENCE = re.compile(  # of a terminal's: colours and movements, titles and links, others
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])"
     r"[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-OQ-WYZ\\`-~]"

@@ -12,7 +12,6 @@ from opslib.core import (
     Connection,
     Findings,
     Frame,
-    NotFound,
     Planned,
     Question,
     Step,
@@ -22,6 +21,7 @@ from opslib.core import (
     planner,
     quoted,
     sql,
+    unknown_name,
 )
 from opslib.core.actions.upkeep import Upkeep
 
@@ -56,14 +56,15 @@ def list_upkeep(ops: Connection, table: str = "") -> Frame:
 def plan_upkeep(ops: Connection, table: str, work: str = "vacuum") -> Planned:
     """VACUUM and ANALYZE a table, only ANALYZE it, or make its indexes anew (CONCURRENTLY).
 
-    Readers and writers go on meanwhile. Raises UsageError, NotFound (no such table).
+    Readers and writers go on meanwhile. Raises UsageError (also: no such table, or none at all).
     """
     if work not in WORKS:
         raise UsageError(f"work = {work!r} is none of {', '.join(WORKS)}.")
     found = list_upkeep(ops, table)
     if found.empty:
-        raise NotFound(f"table {table} not found in the database of {ops.target.name}.")
+        raise unknown_name("table", table, list_upkeep(ops)["table"], f" of {ops.target.name}")
     row = found.iloc[0]
+    table = row["table"]
     statement = WORKS[work].format(quoted(table))
     step = Step(statement, Upkeep(statement, _SECONDS), undo=[])
     return Planned(f"{work} {table}", [step], _notes(work, row["size_mb"], row["indexes_mb"]))
@@ -113,6 +114,7 @@ SELECT CASE s.schemaname WHEN 'public' THEN '' ELSE s.schemaname || '.' END || s
        coalesce((SELECT string_agg(i.indexrelid::regclass::text, ', ') FROM pg_index i
                  WHERE i.indrelid = s.relid AND NOT i.indisvalid), '') AS invalid_indexes
 FROM pg_stat_user_tables s
-WHERE CAST(:table AS text) IN ('', s.relname, s.schemaname || '.' || s.relname)
+WHERE CAST(:table AS text) IN ('', s.schemaname || '.' || s.relname)
+   OR s.schemaname = 'public' AND s.relname = :table
 ORDER BY n_dead_tup DESC, pg_table_size(s.relid) DESC
 """

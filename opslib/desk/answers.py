@@ -83,11 +83,12 @@ def _open(box: Widget, table: Frame) -> None:
         description="the last first", indent=False, layout={"width": "auto"}
     )
     told, shown = said(), ipywidgets.HTML().add_class("jp-RenderedHTMLCommon")
-    text = table.astype(str).fillna("").agg(" ".join, axis=1).str.lower()
+    rows = table.astype(str).fillna("").itertuples(index=False)
+    text = [" ".join(row).lower() for row in rows]
 
     def draw(_: object = None) -> None:
         wanted = words.value.lower().split()
-        found = table[text.map(lambda row: all(word in row for word in wanted))]
+        found = table[[all(word in row for word in wanted) for row in text]]
         if by.index:
             found = found.sort_values(found.columns[by.index - 1], ascending=not falling.value)
         say(told, f"{len(found):,} of {len(table):,} rows")

@@ -4,8 +4,9 @@ import csv
 import io
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ _MARKUP = str.maketrans(
 )
 _NEAR = timedelta(seconds=10)  # a call, and the event that CloudTrail has of it
 _SAME = timedelta(minutes=2)  # a version, and who published it
+_OFTEN = 3
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def timeline(incident: Incident) -> Timeline:
     rows = [*_of_events(incident)]
     for record, of in found:
         rows += _of_record(record, of) if record.procedure != looks.POST_MORTEM else ()
-    rows += without_doubles(seen, calls)
+    rows += together(without_doubles(seen, calls))
     rows.sort(key=lambda row: row.time)
     unseen = [f"{f.check}: {f.seen}" for f in standing.findings(looked) if _is_unseen(f)]
     lost = [f"record {r.id}: its file cannot be read" for r, of in found if not of]
@@ -141,6 +143,21 @@ def without_doubles(rows: Sequence[Row], calls: Sequence[Json]) -> list[Row]:
     return kept + [row for row in rows if row.source != "CloudTrail" and not told_better(row)]
 
 
+def together(rows: Iterable[Row]) -> Iterator[Row]:
+    """What the account says again and again (an alarm that swings) stands once, with how often and
+    until when: its record holds each.
+    """
+    alike: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row.time):
+        alike[row.kind, row.what, row.by].append(row)
+    for first, *more in alike.values():
+        if len(more) < _OFTEN:
+            yield from (first, *more)
+        else:
+            until = f"{more[-1].time:%Y-%m-%d %H:%M:%S}"
+            yield replace(first, what=f"{first.what} ({len(more) + 1} times until {until})")
+
+
 CORRECTED = " (corrected later)"  # at the end of a milestone that is marked at another time
 _EVENTS = {  # kind of row, and what is said of it; of others nothing is
     "start": ("incident", "incident started: {title} (severity {severity}{rings})"),
@@ -206,11 +223,11 @@ def as_markdown(rows: Sequence[Row], link: Any = None) -> str:
     """A table. `link` makes the address of a record's page from its id."""
     lines = ["| time (UTC) | what | of | record |", "|---|---|---|---|"]
     for row in rows:
-        known = f" (known {row.known:%m-%d %H:%M})" if row.known else ""
+        known = f" (known {row.known:%Y-%m-%d %H:%M})" if row.known else ""
         id = row.record
         at = f"[{id}]({link(id)})" if id and link else id
         what = f"{escape(row.what)}{known}"
-        lines.append(f"| {row.time:%m-%d %H:%M:%S} | {what} | {escape(row.kind)} | {at} |")
+        lines.append(f"| {row.time:%Y-%m-%d %H:%M:%S} | {what} | {escape(row.kind)} | {at} |")
     return "\n".join(lines)
 
 

@@ -51,9 +51,9 @@ def procedure(path: Any) -> str:
     """`<chapter>/<name>` of a notebook in notebooks/, else the file's name without its ending."""
     if not isinstance(path, str) or "://" in path or "{" in path:
         return "notebook"
-    file = Path(path).resolve()
-    if file.is_relative_to(paths.notebooks()):
-        return file.relative_to(paths.notebooks()).with_suffix("").as_posix()
+    file, catalogue = Path(path).resolve(), paths.notebooks().resolve()
+    if file.is_relative_to(catalogue):
+        return file.relative_to(catalogue).with_suffix("").as_posix()
     return file.stem
 
 

@@ -85,11 +85,12 @@ def is_described(procedure: Procedure, target: Target) -> bool:
 
 def _lacking(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> str:
     """The place in the file that it looks at, and that is not there; empty: all are."""
-    needed = [[needs()[n]] for n in (procedure.chapter, procedure.name) if n in needs()]
+    said = [needs().get(name, "") for name in (procedure.chapter, procedure.name)]
+    needed = [[each] for each in " && ".join(filter(None, said)).split(" && ") if each]
     needed += [
         each.sections
         for each in procedure.parameters
         if each.of and each.default and not (each.any and each.name in given)
     ]
     lacking = (each[0] for each in needed if all(_found(target, at) in (None, []) for at in each))
-    return next(lacking, "").replace(" && ", " and no ").replace(" || ", " or ")
+    return next(lacking, "").replace(" || ", " or ")

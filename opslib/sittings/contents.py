@@ -12,6 +12,8 @@ from tornado.web import HTTPError
 from traitlets import Bool
 
 from opslib.core import paths
+from opslib.records import records
+from opslib.records.sittings import cells, places
 from opslib.records.sittings.hearing import SCRIPT, WIDGET
 
 
@@ -32,6 +34,16 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
         code = [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
         if self._in_catalogue(path) and not any(cell["outputs"] for cell in code):
             self.notary.mark_cells(nb, True)
+
+    async def get(self, path: str, *args: Any, **more: Any) -> Any:
+        """A sitting with what was run while no page of it was open, or after it was last saved."""
+        model = await super().get(path, *args, **more)
+        place = Path(self._get_os_path(path.strip("/")))
+        record = paths.records() / records.place(place.stem)
+        sitting = place.resolve().parent == places.folder().resolve()
+        if sitting and model["type"] == "notebook" and model["content"] and record.is_file():
+            cells.put_back(model["content"]["cells"], record)
+        return model
 
     async def save(self, model: Any, path: str = "") -> Any:
         self._require(path)

@@ -101,6 +101,15 @@ def test_what_is_spelt_out_says_what_it_is() -> None:
     assert visible("\U000e0041\t\n") == "\\U000e0041\t\n"
     assert plain("\x1b[31mred\x1b[0m\r\nnext") == "red\nnext"
     assert plain("\U0001f468\ufe0f ü 漢") == "\U0001f468\ufe0f ü 漢"
+    assert plain("adm\u200din \u200cx é\u200dé") == r"adm\u200din \u200cx é\u200dé"
+
+
+@pytest.mark.parametrize(
+    "joined",
+    ["\U0001f469\u200d\U0001f680", "\u2764\ufe0f\u200d\U0001f525", "می\u200cخواهم", "क्\u200dष"],
+)
+def test_a_joiner_of_a_script_that_needs_it_is_no_hidden_character(joined: str) -> None:
+    assert plain(joined) == printable(joined) == joined
 
 
 def test_json_says_exactly_what_was_said() -> None:

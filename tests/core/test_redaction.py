@@ -81,6 +81,14 @@ def test_what_is_no_credential_stays_readable(text: str) -> None:
     assert Redactor().mask(text) == text
 
 
+@pytest.mark.parametrize("name", ["KeyError", "KeyboardInterrupt", "TokenRetrievalError"])
+def test_what_an_error_says_is_no_secret_for_what_the_error_is_called(name: str) -> None:
+    said = {"ename": name, "evalue": "'BEDROCK_MODEL' is missing", "traceback": [name]}
+    assert Redactor().mask_tree(said) == said
+    secret = {"ename": name, "evalue": "postgresql://app:hunter22hunter@db/shop"}
+    assert "hunter22" not in str(Redactor().mask_tree(secret))
+
+
 def test_trees_are_masked_to_the_leaves_and_images_left_whole(redactor: Redactor) -> None:
     redactor.register("iVBORw0KGgo", "image")
     tree = {

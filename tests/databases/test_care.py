@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from opslib import NotFound, Refused, UsageError, apply, connect, databases
+from opslib import Refused, UsageError, apply, connect, databases
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from tests import notebooks
@@ -146,7 +146,7 @@ def test_without_a_table_the_one_with_the_most_dead_rows_is_looked_after(
 
 def test_a_table_that_was_passed_over_is_told(ops: Connection, lab: PracticeLab) -> None:
     assert databases.check_upkeep(ops, "books", "vacuum", ops.now()).worst == "critical"
-    with pytest.raises(NotFound, match="nope"):
+    with pytest.raises(UsageError, match="nope"):
         databases.plan_upkeep(ops, "nope")
     with pytest.raises(UsageError, match="full"):
         databases.plan_upkeep(ops, "books", "full")

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +290,17 @@ def test_what_our_run_did_and_what_cloudtrail_tells_better_is_no_row_of_its_own(
     ]
     kept = {(r.source, r.time.minute, r.what) for r in timelines.without_doubles(rows, ours)}
     assert kept == {(rows[at].source, rows[at].time.minute, rows[at].what) for at in (0, 2, 4, 5)}
+
+
+def test_an_alarm_that_swings_stands_once_with_how_often_and_until_when() -> None:
+    midnight = datetime(2027, 1, 1, tzinfo=UTC)
+    swings = [
+        timelines.Row(midnight + timedelta(minutes=at - 5), "alarm", f"bmx: {said}", "CloudWatch")
+        for at in range(10)
+        for said in ("OK to INSUFFICIENT_DATA", "INSUFFICIENT_DATA to OK")
+    ]
+    rang = timelines.Row(midnight, "alarm", "bmx: OK to ALARM", "CloudWatch")
+    shown = timelines.as_markdown([*timelines.together([*swings, rang])])
+    assert shown.count("2026-12-31 23:55:00 | bmx: OK to") == 1
+    assert shown.count("(10 times until 2027-01-01 00:04:00)") == 2
+    assert "2027-01-01 00:00:00 | bmx: OK to ALARM | alarm" in shown

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from opslib import UsageError, buckets, connect, jobs
+from opslib import UsageError, buckets, connect, databases, jobs
 from opslib import lab as practice
 from opslib.catalogue import procedures
 from opslib.core import paths
@@ -23,6 +23,7 @@ from opslib.databases import migrations
 from opslib.jobs import jobs as jobs_read
 from opslib.lab.estates import generic
 from opslib.lab.server import opened
+from opslib.records import facts
 from opslib.reports import reports
 from opslib.runs import choices
 from tests import notebooks
@@ -260,7 +261,7 @@ production: false
 account: "343434343434"
 region: us-west-2
 functions: {api: {name: inventory-api, alias: live}}
-database: {instance: inventory}
+database: {instance: customer-facing-inventory-replenishment-orchestration-db}
 """
 ELSEWHERE = """\
 title: Pulse
@@ -342,6 +343,11 @@ def test_of_a_database_that_rds_does_not_run_only_the_database_itself_is_asked(h
             choices.choose(procedures.find(procedure), targets.load("lab/pulse-main"), {})
 
 
+def test_of_two_needs_only_the_one_that_is_not_described_is_told(home: Path) -> None:
+    with pytest.raises(UsageError, match="describes no functions, without"):
+        choices.choose(procedures.find("deployments/verify"), targets.load("lab/blog-staging"), {})
+
+
 def test_what_a_system_has_none_of_ends_no_procedure_that_looks_at_more(home: Path) -> None:
     """No key metrics, no functions, no test record."""
     for procedure, name in (
@@ -362,6 +368,22 @@ def test_a_database_is_restored_under_a_name_that_rds_takes(home: Path) -> None:
     """RDS makes each lower case."""
     plan = notebooks.run("databases/replica", target="lab/ÜBER.Lager-Q4")["plan"]
     assert "lager-db-replica-1" in plan.summary
+
+
+def test_a_long_name_leaves_room_for_what_is_made_beside_it(home: Path) -> None:
+    ops = connect(f"lab/{max(FILES, key=len)}")
+    for plan in (databases.plan_restore(ops, to="latest"), databases.plan_replica(ops)):
+        assert "customer-facing-inventory-replenishment-orche" in plan.summary
+
+
+def test_a_table_is_looked_after_where_there_is_one(home: Path) -> None:
+    """In whatever schema; of two that are called alike the one that the name says."""
+    with pytest.raises(UsageError, match=r"Unknown table '' of lab/customer-facing.* Known: none"):
+        databases.plan_upkeep(connect(f"lab/{max(FILES, key=len)}"), "")
+    shop = connect(TARGET)
+    assert databases.plan_upkeep(shop, "shop.records").steps[0].title.endswith('"shop"."records"')
+    with pytest.raises(UsageError, match=r"Did you mean 'shop\.records'"):
+        databases.plan_upkeep(shop, "records")
 
 
 @pytest.mark.slow
@@ -486,6 +508,10 @@ def test_a_target_that_does_not_fit_is_told_and_no_other_suffers(tmp_path: Path)
                 world.place("blog-production")
             assert list(world.skipped) == ["blog-production"]
             world.tick()
+
+
+def test_a_catalogue_behind_a_link_names_its_procedures(home: Path) -> None:
+    assert facts.procedure(str(paths.notebooks() / "queues" / "purge.ipynb")) == "queues/purge"
 
 
 def test_its_api_does_what_its_file_says_of_it(shop: Connection) -> None:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +214,19 @@ def test_pictures_are_those_of_a_kernel_of_its_own(
         assert "data:image/png" in record.page.read_text()
     assert shown[0] == shown[1]
     assert verification.verify() == []
+
+
+def test_each_of_several_runs_says_how_it_ended_when_it_has(project: Project) -> None:
+    project.procedure("quick", JOURNAL)
+    project.procedure("slow", JOURNAL, "import time\ntime.sleep(3)")
+    told: list[tuple[str, str]] = []
+
+    def progress(name: str, _: str) -> Callable[[int, int, str], None]:
+        return lambda cell, cells, text: told.append((name, text))
+
+    runs.run_many(["tests/slow", "tests/quick"], [TARGET], progress=progress)
+    ends = [(name, text.split(":")[0]) for name, text in told if text.startswith("ended")]
+    assert ends == [("tests/quick", "ended, ok"), ("tests/slow", "ended, ok")]
 
 
 def test_many_runs_at_once_make_one_sealed_chain(project: Project) -> None:

@@ -7,10 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from tornado.web import HTTPError
 
 from opslib.core import paths
+from opslib.records import records
+from opslib.records.sittings import cells
 from opslib.records.sittings.hearing import WIDGET
 from opslib.sittings.contents import Contents
 
@@ -70,6 +73,24 @@ def test_a_sitting_is_saved(home: Path) -> None:
     assert '"2"' in kept
     assert "it stays" in kept
     assert not [word for word in ("only", "while", WIDGET) if word in kept]
+
+
+def test_a_sitting_shows_what_was_run_while_its_page_was_away(home: Path) -> None:
+    manager: Any = _manager(home)
+    sitting, id = home / "records" / "sittings" / "x.ipynb", "20260101T000000Z-aaaaaa"
+    sitting.rename(sitting.with_stem(id))
+    asked = f"records/sittings/{id}.ipynb"
+    (cell,) = asyncio.run(manager.get(asked))["content"]["cells"]
+    for number, code in enumerate(["1", "1", "2"]):
+        run = cells.new_run(number, "one", cell, code, count=number + 1)
+        run["outputs"] = [nbformat.v4.new_output("stream", text=f"one in four, run {number}")]
+        record = home / "records" / records.place(id)
+        record.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(nbformat.v4.new_notebook(cells=[run]), record)
+        (shown,) = asyncio.run(manager.get(asked))["content"]["cells"]
+        said = [each["text"] for each in shown["outputs"]]
+        assert said == ([] if code == "2" else [f"one in four, run {number}"])
+        assert sitting.with_stem(id).read_text().count("four") == 0
 
 
 def test_who_writes_procedures_saves_them_without_outputs(home: Path) -> None:

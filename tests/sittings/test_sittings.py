@@ -42,6 +42,26 @@ def _told(run: Any) -> str:
     return "".join(said)
 
 
+def test_a_kernel_that_was_started_anew_says_what_makes_a_name_that_it_lacks(
+    lab: PracticeLab, desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins = paths.project_root() / "opslib" / "sittings" / "jupyter" / "kernel.py"
+    assert begins.is_file()
+    assert str(begins.relative_to(paths.project_root())) in text_of(Path("run"))
+    monkeypatch.setenv("PYTHONSTARTUP", str(begins))
+    at = desk("queues/dead-letters", queue="analysis")
+    *_, last = at.cells
+    assert "Choose Run > Run All Above Selected Cell" in at.run(last)
+    at.run_all()
+    assert "No cell that this kernel has run makes 'plann'" in at.run("mine", "plann")
+    assert "No cell" not in at.run("mine", "def look():\n    return nobody\nlook()")
+    for wait in ("__import__('time').sleep(60)", "await __import__('asyncio').sleep(60)"):
+        at.send("mine", f"print('begun')\n{wait}")
+        at.wait("begun")
+        at.stop()
+        assert "stopped from outside" in at.wait()
+
+
 def test_a_change_is_one_record_with_what_led_to_it_and_what_came_of_it(
     lab: PracticeLab, desk: Open
 ) -> None:

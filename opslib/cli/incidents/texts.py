@@ -112,9 +112,9 @@ def listed(found: Sequence[Incident]) -> str:
 def timeline(made: Timeline) -> str:
     rows = [
         (
-            f"{row.time:%m-%d %H:%M:%S}",
+            f"{row.time:%Y-%m-%d %H:%M:%S}",
             row.kind,
-            row.what + (f" (known {row.known:%m-%d %H:%M})" if row.known else ""),
+            row.what + (f" (known {row.known:%Y-%m-%d %H:%M})" if row.known else ""),
             row.by,
             row.record,
         )

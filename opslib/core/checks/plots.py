@@ -91,7 +91,8 @@ def draw(
     with such a table. Findings of what could not be read have no picture.
     """
     if not isinstance(found, Plotted):  # it could not be read; its finding says why
-        return Picture(b"", "Nothing to draw: " + "; ".join(f.seen for f in found))
+        why = "; ".join(f.seen for f in found) or found.note
+        return Picture(b"", f"Nothing to draw: {why}")
     told = [f"{panel.title}: {words(panel)}" for panel in found.panels]
     said, incident, end = list(told), None, found.within.end
     if since:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -35,6 +34,7 @@ CLUSTER, INSTANCE, _CLUSTER_SNAPSHOT, _INSTANCE_SNAPSHOT = (
 )
 NAME = INSTANCE.key
 # Where it is asked; of a cluster the endpoint is a name, of an instance a mapping.
+_ROOM = 61  # of 63: what a cluster's instance is called goes on with -1
 _ENDPOINT = """{
     host: Endpoint.Address || Endpoint, port: Endpoint.Port || Port,
     database: DatabaseName || DBName
@@ -99,13 +99,16 @@ def instance_of(ops: Connection) -> tuple[Database, Json]:
     return database, database.describe(ops)
 
 
-def new_database(ops: Connection, kind: Kind, name: str, otherwise: Iterable[str]) -> Database:
-    """One that is to be made, of that name; without one, of the first of the others that is free.
+def new_database(ops: Connection, of: Database, kind: Kind, name: str, ending: str) -> Database:
+    """One that is to be made, of that name; without one, called as another (its beginning, where
+    that is long) with the ending, in which {} is the first number that makes it free.
 
     Raises UsageError when RDS takes no such name, or makes it lower case; Refused when there is one
     already.
     """
-    for each in [name] if name else map(str.lower, otherwise):
+    endings = (ending.format(number) for number in range(1, 100))
+    made = (of.name[: _ROOM - len(each)].lower().rstrip("-") + each for each in endings)
+    for each in [name] if name else made:
         if len(each) > 63 or not re.fullmatch(r"[a-z](?:-?[a-z0-9])*", each):
             raise UsageError(
                 f"{each!r} is no name for a database: at most 63 of a-z, 0-9 and single hyphens, "

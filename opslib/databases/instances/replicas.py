@@ -63,8 +63,7 @@ def plan_replica(
     available or has no automated backups).
     """
     source, described = rds.instance_of(ops)
-    free = (f"{source.name}-replica-{number}" for number in range(1, 100))
-    new = rds.new_database(ops, rds.INSTANCE, name, free)
+    new = rds.new_database(ops, source, rds.INSTANCE, name, "-replica-{}")
     wanted = instance_class or described["DBInstanceClass"]
     _require_possible(ops, source, described, wanted, zone)
     given = rds.taken(described, "place", "make") | {"DBInstanceClass": wanted}

@@ -111,6 +111,15 @@ def refreshed(notebook: Any, draft: Path, file: str) -> None:
             notebook["cells"] = laid_out(said["cells"], runs_of(notebook))
 
 
+def put_back(cells: Sequence[Any], record: Path) -> None:
+    """What the record keeps of cells that show nothing: the page was away while they were run."""
+    runs = {run["metadata"]["opslib"]["cell"]: run for run in runs_of(sealing.read(record))}
+    for cell in cells:
+        run = runs.get(cell["id"])
+        if run and not cell["outputs"] and cell["source"] == run["source"]:
+            cell |= {name: run[name] for name in ("outputs", "execution_count")}
+
+
 def latest(told: Sequence[Event]) -> list[Event]:
     """The events that count: of a cell that was run again, the answers of its last run.
 

@@ -20,7 +20,7 @@ from opslib.core.waiting import handling
 from opslib.records import facts, index, interruptions, records
 from opslib.records.records import Record, Row
 from opslib.runs.batches import standing, taking
-from opslib.runs.batches.items import Item, Progress
+from opslib.runs.batches.items import Item, Progress, ended
 
 TIMES = 4  # an item is begun at most: when so many workers died with a task, Dask gives it up
 _ANSWER_SECONDS = 10.0
@@ -173,7 +173,7 @@ class Batch:
         said = {"why": str(future.exception())} if future.status == "error" else future.result()
         found = index.rows(id=said["id"]) if "id" in said else []
         if found:
-            self._records[item.id] = Record.of(found[0])
+            self._records[item.id] = ended(self._tell[item.id], Record.of(found[0]))
         else:
             elsewhere = "the worker's index is another one than here"
             self._troubled.append((item, said.get("why", elsewhere)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opslib.catalogue.procedures import Procedure
-from opslib.core import Json, OpsError
+from opslib.core import Json, OpsError, cut
 from opslib.records import facts, index, outcomes, reading, sealing
 from opslib.records.facts import Request
 from opslib.records.outcomes import Ending
@@ -69,6 +69,12 @@ class Item:
 # Who runs a batch: the items' records, in their order; `Progress` makes what hears of a name on a
 # target. Ctrl-C, and a scheduler's SIGTERM, stop every run and keep its record.
 Executor = Callable[[Sequence[Item], Progress], list[Record]]
+
+
+def ended(tell: Tell, record: Record) -> Record:
+    """Of several runs each says how it ended when it has, not when all have."""
+    tell(0, 0, cut(f"ended, {record.outcome}: {record.verdict}", 300))
+    return record
 
 
 def filled(procedure: Procedure, parameters: Json) -> Any:

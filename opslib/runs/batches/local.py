@@ -9,7 +9,7 @@ from opslib.core.waiting import handling
 from opslib.pages import pages
 from opslib.records.records import Record
 from opslib.runs import forks
-from opslib.runs.batches.items import Item, Progress
+from opslib.runs.batches.items import Item, Progress, ended
 
 # They wait for the network half of the time; more at once share the cores, and all end late.
 _AT_A_TIME = min(16, 3 * (os.cpu_count() or 4))
@@ -28,7 +28,8 @@ def run(
     forked = prepare()
 
     def run_one(item: Item) -> Record:
-        return item.run(tell=progress(item.name, item.target), forked=forked)
+        tell = progress(item.name, item.target)
+        return ended(tell, item.run(tell=tell, forked=forked))
 
     with (
         handling(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP),

@@ -187,7 +187,7 @@ def default_groups(call: Call) -> list[str]:
     """AWS: a restore that names no security group gets the default one of its VPC."""
     name = call.params.get("DBSubnetGroupName")
     wanted = call.backend().subnet_groups.get(name or "")
-    if name and wanted is None:
+    if name and name != "default" and wanted is None:  # that one AWS makes for the default VPC
         raise AwsError(
             "DBSubnetGroupNotFoundFault", f"DB subnet group '{name}' does not exist.", 404
         )

@@ -1,0 +1,7 @@
+"""What a kernel of ./run lab begins with (PYTHONSTARTUP): before any cell, so before `connect`."""
+
+from opslib.core import defects, redaction
+
+if (shell := redaction.kernel_shell()) is not None:
+    shell.set_custom_exc((NameError,), defects.shown)
+del defects, redaction, shell
