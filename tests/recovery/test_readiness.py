@@ -111,7 +111,8 @@ def test_a_rehearsal_in_the_practice_copy_does_not_count_for_the_target(
 ) -> None:
     practised = {TARGET: phases(*WHOLE)}
     monkeypatch.setattr(clock, "_phases", lambda _, of, target: practised.get(target, []))
-    real = SimpleNamespace(lab=False, key=KEY, name=KEY, part=ops.target.part)
+    target = ops.target
+    real = SimpleNamespace(lab=False, key=KEY, name=KEY, facts=target.facts, part=target.part)
     monkeypatch.setattr(ops, "target", real)
     found = next(iter(recovery.check_rehearsal(ops)))
     assert found.status == "unknown"
