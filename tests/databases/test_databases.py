@@ -231,7 +231,7 @@ def test_being_turned_away_for_want_of_a_connection_is_the_same_cause(
     def full(*_: Any, **__: Any) -> None:
         raise Unfinished("No connection is free for …: FATAL:  sorry, too many clients already")
 
-    monkeypatch.setattr(health, "query", full)
+    monkeypatch.setattr(sql, "query", full)
     found = health.check_connections(ops)
     assert (found.worst, found.causes) == ("critical", {NEAR})
 
@@ -461,7 +461,7 @@ def test_the_limit_of_connections_is_the_databases_where_that_is_lower_than_the_
     assert 40 < allowed < 1000
     ops.target.facts["database"]["max_connections"] = 5000
     assert health.connection_limit(ops) == allowed
-    monkeypatch.setattr(health, "value", lambda *_: 9)
+    monkeypatch.setattr(sql, "value", lambda *_: 9)
     found = health.check_connections(ops)[0]
     assert found.status == "critical"
     assert "of 9 (" in found.seen

@@ -90,7 +90,7 @@ def test_a_day_without_a_snapshot_is_named(taken: Any, status: str, said: str) -
         for at, (kind, day) in enumerate(taken)
     ]
     ops: Any = SimpleNamespace(
-        now=lambda: now, target=SimpleNamespace(facts={"database": {"cluster": "shop"}})
+        now=lambda: now, target=SimpleNamespace(at=lambda _: {"cluster": "shop"})
     )
     found = snapshots._daily(ops, frame(rows, snapshots.SNAPSHOTS), now - timedelta(days=35))
     assert (found.status, said in found.seen) == (status, True), found.seen

@@ -111,8 +111,8 @@ def test_a_rehearsal_in_the_practice_copy_does_not_count_for_the_target(
 ) -> None:
     practised = {TARGET: phases(*WHOLE)}
     monkeypatch.setattr(clock, "_phases", lambda _, of, target: practised.get(target, []))
-    told = {"lab": False, "key": KEY, "name": KEY, "facts": ops.target.facts}
-    real = SimpleNamespace(**told, at=ops.target.at)
+    target = ops.target
+    real = SimpleNamespace(lab=False, key=KEY, name=KEY, facts=target.facts, at=target.at)
     monkeypatch.setattr(ops, "target", real)
     found = next(iter(recovery.check_rehearsal(ops)))
     assert found.status == "unknown"
