@@ -35,7 +35,7 @@ def _text(name: str, left_out: LeftOut, **more: Any) -> str:
 
     made = templates(Path(__file__).parent, undefined=StrictUndefined)
     made.filters["unlinked"] = lambda text: _LINK.sub(r"\1", text)
-    known = procedures.readable(procedures.load, procedures.files(), left_out)
+    known = procedures.readable_ones(left_out)
     text: str = made.get_template(name).render(
         procedures=known,
         seen=seen.grouped(known),

@@ -57,6 +57,11 @@ def readable(read: Callable[[T], U], several: Iterable[T], left_out: LeftOut) ->
     return found
 
 
+def readable_ones(left_out: LeftOut = lambda _: None) -> list[Procedure]:
+    """Every procedure that can be read."""
+    return readable(load, files(), left_out)
+
+
 def files() -> list[Path]:
     """Every notebook in a chapter; Jupyter's own copies are in folders that begin with a point."""
     return sorted(paths.notebooks().glob("[!.]*/[!.]*.ipynb"))

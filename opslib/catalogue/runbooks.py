@@ -23,10 +23,10 @@ class Entry:
     procedure: str
     effect: str
     parameters: Json
-    symptoms: tuple[str, ...] = ()
-    note: str = ""
-    covers: tuple[str, ...] = ()  # rows of parameters/coverage.yaml
-    headings: tuple[str, ...] = ()  # of the page that it took over
+    symptoms: tuple[str, ...]
+    note: str
+    covers: tuple[str, ...]  # rows of parameters/coverage.yaml
+    headings: tuple[str, ...]  # of the page that it took over
 
 
 def files() -> list[Path]:

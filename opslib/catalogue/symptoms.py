@@ -74,7 +74,7 @@ class Guide:
 
         `left_out` is told of what cannot be read.
         """
-        every = procedures.readable(procedures.load, procedures.files(), left_out)
+        every = procedures.readable_ones(left_out)
         self._known = {
             p.name: p
             for p in every

@@ -12,7 +12,6 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class, split_arg_string
 
 from opslib.catalogue import procedures, runbooks
-from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, OpsError, targets
 from opslib.runs import choices
 
@@ -35,14 +34,10 @@ def _offers(named: Callable[[Json], Named]) -> Offer:
     return offer
 
 
-def _procedures() -> list[Procedure]:
-    return procedures.readable(procedures.load, procedures.files(), lambda _: None)
-
-
 @_offers
 def names(_: Json) -> Named:
     """Procedures, and entries of every runbook."""
-    yield from ((p.name, p.title) for p in _procedures())
+    yield from ((p.name, p.title) for p in procedures.readable_ones())
     for system in runbooks.systems():
         with suppress(OpsError):
             yield from ((entry.name, entry.title) for entry in runbooks.entries(system))
@@ -51,7 +46,7 @@ def names(_: Json) -> Named:
 @_offers
 def reports(_: Json) -> Named:
     """The procedures of the chapter reports, without its name."""
-    return [(p.path.stem, p.title) for p in _procedures() if p.chapter == "reports"]
+    return [(p.path.stem, p.title) for p in procedures.readable_ones() if p.chapter == "reports"]
 
 
 @_offers

@@ -22,7 +22,7 @@ def procedures() -> list[Json]:
     return [
         {"name": p.name, "title": p.title, "section": p.chapter, "procedure": p.name}
         | {"effect": p.effect}
-        for p in known.readable(known.load, known.files(), tell)
+        for p in known.readable_ones(tell)
     ]
 
 

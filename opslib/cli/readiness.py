@@ -61,7 +61,7 @@ def of(name: str, known: list[Record]) -> Json:
 
 def _practised(target: Target) -> list[Json]:
     """Of each drill that was practised on this target in the lab its newest try, and its times."""
-    on = targets.LAB + target.name.removeprefix(targets.LAB)
+    on = targets.LAB + target.key
     ended = [i for i in incidents.every(on) if i.drill and i.ended]
     newest = {i.drill: i for i in reversed(ended)}
     return [

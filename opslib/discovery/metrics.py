@@ -45,13 +45,9 @@ def _own(made: Draft) -> dict[str, str]:
     facts = made.facts
     first = next(iter(facts.get("functions", {}).items()), None)
     found = {f"FunctionName={first[1]['name']}": first[0]} if first else {}
-    database = facts.get("database", {})
-    for kind, dimension in (
-        ("cluster", "DBClusterIdentifier"),
-        ("instance", "DBInstanceIdentifier"),
-    ):
-        if kind in database:
-            found[f"{dimension}={database[kind]}"] = "database"
+    for kind, name in facts.get("database", {}).items():
+        if kind in ("cluster", "instance"):
+            found[f"DB{kind.capitalize()}Identifier={name}"] = "database"
     if domain := facts.get("search", {}).get("domain"):
         found[f"DomainName={domain},ClientId={facts['account']}"] = "search"
     if made.api_id:

@@ -189,8 +189,8 @@ def _slots(ops: Connection, lines: Frame, within: Any) -> Finding:
     if not said:
         return _SLOTS.ok("none", cause=NEAR_LIMIT)
     facts = ops.target["database"]
-    names = {"DBInstanceIdentifier": "instance", "DBClusterIdentifier": "cluster"}
-    of = {key: facts[kind] for key, kind in names.items() if kind in facts}
+    kinds = [kind for kind in ("instance", "cluster") if kind in facts]
+    of = {f"DB{kind.capitalize()}Identifier": facts[kind] for kind in kinds}
     asked = {"": ("AWS/RDS", "DatabaseConnections", of, "Maximum")}
     try:
         points = metrics.series(ops, asked, within)[""]

@@ -41,7 +41,7 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
         ops.journal.ledger = None
         told = [*_of_this_change(ops.journal.events, begun)]
         told.append({"event": "plan", "plan": plan.as_dict()})
-        draft.facts |= outcomes.conclude(ending, told) | {"ended": draft.ended()}
+        draft.conclude(ending, told)
         trouble = sealing.keep(draft)
         ops.journal.write(_RECORDED, id=known["id"])
         print(trouble or f"Kept as record {known['id']}.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from opslib.core import OpsError, paths, removal
-from opslib.records import copies, index, outcomes, records, sealing
+from opslib.records import copies, index, records, sealing
 from opslib.records.facts import host, is_gone, lease, moment
 from opslib.records.outcomes import Ending, journal
 from opslib.records.records import Row
@@ -66,7 +66,7 @@ def _close(row: Row) -> None:
         reached = f"after {len(cells.runs_of(notebook))} cells were run"
     why = f"The process that ran it is gone: it was killed {reached}, or ended "
     ending = Ending("interrupted", why + "where nothing could be written.")
-    draft.facts |= outcomes.conclude(ending, outcomes.with_ledger(told, draft.ledger))
+    draft.conclude(ending, told)
     draft.facts["ended"] = _last_sign(draft, row)
     for event in told:  # it ended by itself, and had no room to say so elsewhere
         if event.get("event") == "ended":

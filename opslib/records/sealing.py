@@ -9,7 +9,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from opslib.core import Json, OpsError, paths, redaction, removal
 from opslib.pages.pages import render
 from opslib.records import copies, files, index, outcomes, records
 from opslib.records.facts import ended, lease, of_the_code, uptime
-from opslib.records.outcomes import Event
+from opslib.records.outcomes import Ending, Event
 from opslib.records.outputs import Outputs
 from opslib.records.records import Record
 from opslib.records.texts import words
@@ -87,6 +87,12 @@ class Draft:
         self._next = ended + max(_EVERY_SECONDS, self._took / _SHARE)
         return self._changed
 
+    def conclude(self, ending: Ending, told: Sequence[Event], here: Collection[str] = ()) -> None:
+        """What its run came to, by what was told and written down. Nobody is sent on to `here`."""
+        said = outcomes.conclude(ending, outcomes.with_ledger(told, self.ledger))
+        said["next"] = [name for name in said["next"] if name not in here]
+        self.facts |= said | {"ended": ended(self.facts["started"], self.ticks)}
+
     def finish(self) -> OSError | None:
         """The last save, on the disk when this returns; what went wrong.
 
@@ -122,10 +128,6 @@ class Draft:
                 said = {name: self.facts[name] for name in ("outcome", "verdict", "ended")}
                 outcomes.write_down(self.journal, {"event": "ended", **said})
         return trouble
-
-    def ended(self) -> str:
-        """Now, as kept: when its run ended."""
-        return ended(self.facts["started"], self.ticks)
 
     def discard(self) -> None:
         """Nothing was run: leave no file."""

@@ -85,7 +85,7 @@ class Client(Capped, PapermillNotebookClient):  # type: ignore[misc]
         kernel: Kernel,
         outputs: Outputs,
         deadline: float,
-        printed: Callable[[str], None] = lambda _: None,
+        printed: Callable[[str], None],
         **options: Any,
     ) -> None:
         """`printed` gets what a cell tagged `live` prints, as it comes."""

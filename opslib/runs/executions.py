@@ -217,11 +217,8 @@ class Execution:
 
         Raises OpsError that says what was kept.
         """
-        told = outcomes.with_ledger(self._pipe.told, self.draft.ledger)
-        said = outcomes.conclude(ending, told) | {"ended": self.draft.ended()}
         here = (self.request.name, self.request.procedure)
-        said["next"] = [name for name in said["next"] if name not in here]
-        self.draft.facts |= said
+        self.draft.conclude(ending, self._pipe.told, here)
         trouble = sealing.keep(self.draft)
         self._copy(self.draft.notebook)
         if trouble:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from opslib import NotAllowed, NotFound, UsageError
+from opslib.core import Target
 from opslib.core.reads import functions, log_lines, logs
 from opslib.core.reads.log_levels import read
 from opslib.core.reads.log_texts import templates
@@ -45,6 +46,7 @@ class Described(dict[str, Any]):
     """A target of these facts."""
 
     name = "shop"
+    at = Target.at
 
     @property
     def facts(self) -> Any:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from opslib import services
-from opslib.core import Findings, frame
+from opslib.core import Findings, Target, frame
 from opslib.core.checks.series import WEEK, Silence, hours_left, silence
 from opslib.core.reads import metrics
 from opslib.metrics import expectations
@@ -191,6 +191,8 @@ class Recorded:
 
 
 class Described(SimpleNamespace):
+    at = Target.at
+
     def __init__(self, facts: Any) -> None:
         super().__init__(facts=facts)
 

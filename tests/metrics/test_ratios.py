@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from opslib.core import Findings, UsageError
+from opslib.core import Findings, Target, UsageError
 from opslib.core.checks.shares import Share
 from opslib.core.reads import metrics
 from opslib.discovery.metrics import _share
@@ -49,11 +49,8 @@ class Recorded:
     def __init__(self, metric: Any, known: tuple[str, ...] = (), **sums: list[float]) -> None:
         facts = {"metrics": {"share": metric}}
         target = SimpleNamespace(facts=facts, name="shop", key="shop", region="eu-west-1")
-        self.target = type(
-            "Target",
-            (SimpleNamespace,),
-            {"__getitem__": lambda _, key: facts[key], "get": lambda _, key: facts.get(key, {})},
-        )(**vars(target))
+        of = {"__getitem__": lambda _, key: facts[key], "at": Target.at}
+        self.target = type("Target", (SimpleNamespace,), of)(**vars(target))
         self.sums, self.known = sums, {*known, *sums}
         self.findings, self.changed = Findings(), False
         self.journal = SimpleNamespace(write=lambda *_, **__: None)

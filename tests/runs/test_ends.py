@@ -77,9 +77,7 @@ def test_an_end_that_cannot_be_written_is_told_when_there_is_room_again(
         '{"event": "applying", "plan": "p"}\n'
         '{"event": "step", "number": 1, "title": "a", "state": "applied"}\n'
     )
-    told = outcomes.with_ledger([], made.ledger)
-    made.facts |= outcomes.conclude(outcomes.Ending("failed", "Step 2 could not be written."), told)
-    made.facts["ended"] = made.ended()
+    made.conclude(outcomes.Ending("failed", "Step 2 could not be written."), [])
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -102,8 +100,7 @@ def test_room_for_the_end_is_held_from_the_start_and_given_back(project: Project
     made = draft(project)
     held = [*made.path.parent.glob(".*.reserve-*")]
     assert sum(file.stat().st_size for file in held) >= 500_000
-    made.facts |= outcomes.conclude(outcomes.Ending(outcomes.DONE), [])
-    made.facts["ended"] = made.ended()
+    made.conclude(outcomes.Ending(outcomes.DONE), [])
     assert sealing.keep(made) == ""
     assert [*made.path.parent.glob(".*")] == []
 

@@ -31,9 +31,7 @@ class Problem:
 class Look:
     """A look at the files in the place of the records: which are as they were sealed."""
 
-    def __init__(
-        self, names: set[str], pages: dict[str, str], pruned: Collection[str] = ()
-    ) -> None:
+    def __init__(self, names: set[str], pages: dict[str, str], pruned: Collection[str]) -> None:
         worked_in = {name for name in names if name.startswith(_WORKED_IN)}
         self._names, self._pages = names - worked_in - _of_the_index(), pages
         self._known: set[str] = set()

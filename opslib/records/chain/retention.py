@@ -6,9 +6,9 @@ So `verify` still proves the whole chain, and what somebody attached elsewhere i
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from opslib.core import Json, OpsError, Refused, decoded, paths, removal
 from opslib.records import copies, index, records
@@ -21,17 +21,16 @@ LEAST = timedelta(days=7)  # a preview, an approval, a change to undo may be nee
 _OURS = (KIND, "rebuilt", "late", "again", "page", "summary", "note")
 
 
-@dataclass(frozen=True)
-class Pruning:
+class Pruning(NamedTuple):
     """`go`: the records whose files are not kept any longer; `spared`: older ones that are, by id,
     and why; `files`: how many go; `left`: files that are not what was sealed, so nobody touches
     them.
     """
 
-    go: list[Record] = field(default_factory=list)
-    spared: Json = field(default_factory=dict)
-    files: int = 0
-    left: list[str] = field(default_factory=list)
+    go: list[Record]
+    spared: Json
+    files: int
+    left: list[str]
 
 
 def prune(older: timedelta, keep: int = 1, *, apply: bool = False) -> Pruning:

@@ -278,8 +278,8 @@ class Sitting:
         draft, self._draft = self._draft, None
         if draft is None:
             return ""
-        told = outcomes.with_ledger(cells.latest(self._told), draft.ledger)
-        said = outcomes.conclude(Ending(DONE), told) | {"ended": draft.ended()}
+        here, said = os.environ.get(HERE, "").split(), draft.facts
+        draft.conclude(Ending(DONE), cells.latest(self._told), here)
         if not concluded:
             shown = self._shown.nb["cells"][-1]["outputs"]
             failed = [f"{o['ename']}: {o['evalue']}" for o in shown if "ename" in o]
@@ -289,8 +289,6 @@ class Sitting:
             said["exit_status"] = outcomes.exit_status(said["outcome"], said["status"])
         if self._trouble:
             said["incomplete"] = f"Not all of the sitting was kept: {self._trouble}"
-        said["next"] = [n for n in said["next"] if n not in os.environ.get(HERE, "").split()]
-        draft.facts |= said
         draft.notebook["cells"] = cells.laid_out(self._file.cells(), self._shown.nb["cells"])
         self._before = draft.facts["id"]
         return sealing.keep(draft)

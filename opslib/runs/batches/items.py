@@ -6,7 +6,7 @@ from typing import Any
 
 from opslib.catalogue.procedures import Procedure
 from opslib.core import Json, OpsError, cut
-from opslib.records import facts, index, outcomes, reading, sealing
+from opslib.records import facts, index, reading, sealing
 from opslib.records.facts import Request
 from opslib.records.outcomes import Ending
 from opslib.records.records import Record
@@ -54,7 +54,7 @@ class Item:
         """Its record all the same: failed, with the reason. Raises OpsError when it is not kept."""
         draft = sealing.opened(self._notebook(), self.at_start())
         ending = Ending("failed", f"It was not run: {why}")
-        draft.facts |= outcomes.conclude(ending, []) | {"ended": draft.ended()}
+        draft.conclude(ending, [])
         if trouble := sealing.keep(draft):
             raise OpsError(trouble)
         return reading.find(self.id)
