@@ -73,15 +73,15 @@ def read(service: Service, group: Json, within: Window) -> Frame:
         "balancer": ("AWS/ApplicationELB", {"LoadBalancer": group["LoadBalancer"]}),
         "service": ("AWS/ECS", service.dimensions),
     }
+    import pandas as pd
+
     seconds = functions.period(within)
-    queries = [
-        metrics.asked(name, of[whose][0], metric, of[whose][1], statistic, seconds)
+    wanted = {
+        name: (of[whose][0], metric, of[whose][1], statistic, seconds)
         for name, (metric, statistic, whose) in MEASURES.items()
-    ]
-    found = metrics.query(service.ops, queries, within)
+    }
     over = within.end - timedelta(seconds=seconds)  # a period that is still counted is no whole
-    wide = found[found["time"] <= over].pivot_table("value", "time", "id")
-    wide = wide.reindex(columns=[*MEASURES])
+    wide = pd.DataFrame(metrics.series(service.ops, wanted, within)).loc[:over]
     wide[COUNTED] = wide[COUNTED].fillna(0.0)
     return frame(wide.reset_index().to_dict("records"), COLUMNS).set_index("time")
 
