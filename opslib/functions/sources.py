@@ -6,18 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from opslib.core import (
-    ABSENT,
     Connection,
     Finding,
     Findings,
     Json,
     Question,
-    Read,
     check,
     dtypes,
     frame,
     logs,
-    look,
 )
 from opslib.core.reads.functions import LATEST, Function, named
 
@@ -61,9 +58,7 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
                 found.append(_judged(known, row, (key, row["source"]) in expected))
     mapped = {(row["function"], row["source"]) for row in rows}
     found += list(_missing(expected - mapped))
-    sent = ops.each(lambda key: [*_sent(Function(ops, key))], names, "function {}")
-    found += [each for of in sent.values() for each in of]
-    if not found and sent:
+    if not found and names:
         told = Question("event sources", _RULE, _DOCS)
         found = [told.ok("none, and the target's file names none")]
     return Findings(found, frame(rows, SOURCES))
@@ -81,21 +76,6 @@ def _missing(pairs: set[tuple[str, str]]) -> Iterator[Finding]:
         asked = _asked(key, queue)
         seen = "there is no mapping: nothing hands its messages to the function"
         yield asked.critical(seen, cause=SOURCE_OFF, next="functions/health")
-
-
-def _sent(known: Function) -> Iterator[Finding]:
-    """Queues that it gives what failed, or what it made, to, and that are not there."""
-    ops = known.ops
-    path = "FunctionEventInvokeConfigs[].DestinationConfig.*[].Destination"
-    ways = ops.pages("lambda", "list_function_event_invoke_configs", path, FunctionName=known.name)
-    ways += [(known.configuration().get("DeadLetterConfig") or {}).get("TargetArn") or ""]
-    for arn in dict.fromkeys(ways):
-        queue = arn.rpartition(f":sqs:{ops.target.region}:{ops.target.account}:")[2]
-        asked = Question(f"{queue}, to which {known.key} sends", "it is there", "sqs GetQueueUrl")
-        read = Read("sqs", "get_queue_url", "QueueUrl", QueueName=queue)
-        if queue != arn and look(ops, read) == ABSENT:
-            seen = "it is not there: what comes of events, also of those that failed, is lost"
-            yield asked.critical(seen, next="changes/configuration")
 
 
 def _asked(key: str, source: str) -> Question:
