@@ -40,7 +40,7 @@ def check_expiry(ops: Connection) -> Findings:
         CertificateStatuses=["ISSUED", "EXPIRED"],
         Includes={"keyTypes": _KEY_TYPES},
     )
-    found, rows = [], []
+    found, rows = Findings(), []
     for domain, facts in ops.target["certificates"].items():
         covering = [certificate for certificate in every if _covers(certificate, domain)]
         best: Json = max(covering, key=itemgetter("NotAfter"), default={})
