@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
 from opslib.changes.resources import data, read_resources
-from opslib.core import Connection, Finding, Findings, Question, check, count
+from opslib.core import Connection, Finding, Findings, Question, check, count, targets
 
-_MAY = re.compile("(?i).*policy.*|policies")  # who may do what; it need not be there
-_SENDS = "RedrivePolicy"
+_MAY = re.compile('"(Statement|sourceQueueArns)"')  # who may do what; that need not be there
+_BY = ["registeredBy"]  # who once did it
 _ALLOWS = {"role", "inline policy", "policy", "key"}
 
 
@@ -21,7 +19,7 @@ def check_named(ops: Connection) -> Findings:
     """
     here = {"region": ops.target.region, "account": ops.target.account}
     texts = {
-        " ".join(key): json.dumps(_without(body), default=str)
+        " ".join(key): "\n".join(t for t in targets.texts(body, _BY) if not _MAY.search(t))
         for key, body in read_resources(ops).items()
         if key[0] not in _ALLOWS
     }
@@ -50,11 +48,3 @@ def check_named(ops: Connection) -> Findings:
 def list_names(ops: Connection, kind: str) -> set[str]:
     """All of that kind in the account and region (named.yaml says which kinds)."""
     return {re.split("[/:]", name)[-1] for name in ops.pages(*data("named")[kind][:3])}
-
-
-def _without(body: Any) -> Any:
-    """What describes something, without who may do what."""
-    if isinstance(body, dict):
-        kept = {k: of for k, of in body.items() if k == _SENDS or not _MAY.fullmatch(k)}
-        return {key: _without(of) for key, of in kept.items() if key != "registeredBy"}
-    return [_without(each) for each in body] if isinstance(body, list) else body

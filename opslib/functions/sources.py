@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from opslib.core import (
-    ABSENT,
     Connection,
     Finding,
     Findings,
     Function,
     Json,
     Question,
-    Read,
     check,
     dtypes,
     frame,
     functions,
     logs,
-    look,
 )
 
 SOURCES = dtypes("""
@@ -68,27 +64,10 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
     for key, queue in sorted(expected - mapped):
         seen = "there is no mapping: nothing hands its messages to the function"
         found.append(_asked(key, queue).critical(seen, cause=SOURCE_OFF, next="functions/health"))
-    sent = ops.each(lambda key: [*_sent(Function(ops, key))], names, "function {}")
-    found += [each for of in sent.values() for each in of]
-    if not found and sent:
+    if not found and names:
         told = Question("event sources", _RULE, _DOCS)
         found = [told.ok("none, and the target's file names none")]
     return Findings(found, frame(rows, SOURCES))
-
-
-def _sent(known: Function) -> Iterator[Finding]:
-    """Queues that it gives what failed, or what it made, to, and that are not there."""
-    ops = known.ops
-    path = "FunctionEventInvokeConfigs[].DestinationConfig.*[].Destination"
-    ways = ops.pages("lambda", "list_function_event_invoke_configs", path, FunctionName=known.name)
-    ways += [(known.configuration().get("DeadLetterConfig") or {}).get("TargetArn") or ""]
-    for arn in dict.fromkeys(ways):
-        queue = arn.rpartition(f":sqs:{ops.target.region}:{ops.target.account}:")[2]
-        asked = Question(f"{queue}, to which {known.key} sends", "it is there", "sqs GetQueueUrl")
-        read = Read("sqs", "get_queue_url", "QueueUrl", QueueName=queue)
-        if queue != arn and look(ops, read) == ABSENT:
-            seen = "it is not there: what comes of events, also of those that failed, is lost"
-            yield asked.critical(seen, next="changes/configuration")
 
 
 def _asked(key: str, source: str) -> Question:

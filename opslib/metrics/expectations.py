@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
+import jmespath
+
 from opslib import databases, services
 from opslib.core import (
     Connection,
@@ -163,15 +165,12 @@ def check_levels(ops: Connection) -> Findings:
     GetMetricData AWS/RDS and AWS/Lambda of an hour, of what is measured all the time.
     """
     known = beside(__file__, "metrics")
-    database, levels = ops.target.at("database"), known["levels"]
-    things = [("AWS/RDS", key, database[kind]) for kind, key in _OF.items() if kind in database]
-    things += [
-        ("AWS/Lambda", "FunctionName", function["name"])
-        for function in ops.target.at("functions").values()
-    ]
+    levels = known["levels"]
     listed = [
         Counted(space, metric, ((key, name),))
-        for space, key, name in things
+        for space, paths in known["of"].items()
+        for key, path in paths.items()
+        for name in jmespath.search(path, ops.target.facts.plain()) or ()
         for metric in levels[space]
     ]
     wanted = {each: each.by("Sum" if each.volume else "Average") for each in listed}

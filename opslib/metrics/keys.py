@@ -109,9 +109,10 @@ def _watched(ops: Connection, chosen: str) -> Iterator[Metric]:
                 statistic, *bounds, means, follows = rule
                 most = jmespath.search(share, body) if share else 1
                 title = f"{metric} of {kind} {' '.join(each) or name}: {means}"
-                of, limits = dict(zip(row["of"], each, strict=True)), [b * most for b in bounds]
+                of, bad = dict(zip(row["of"], each, strict=True)), "below" in row
                 about = title, title, row["space"], metric, statistic, of, ""
-                yield Metric(*about, *limits, below=row.get("below", False), next=follows)
+                warn, critical = (bound * most for bound in bounds)
+                yield Metric(*about, warn, critical, bad, next=follows)
 
 
 def _values(path: str, body: Json) -> Iterator[str]:

@@ -13,6 +13,7 @@ from opslib.core import (
     OpsError,
     Question,
     Queue,
+    beside,
     check,
     cut,
     decoded,
@@ -20,6 +21,7 @@ from opslib.core import (
     dtypes,
     frame,
     metrics,
+    sayings,
     tried,
     unread,
     window,
@@ -115,31 +117,14 @@ def check_queues(ops: Connection) -> Findings:
 
 
 _GET = "sqs GetQueueAttributes, GetMetricData AWS/SQS"
-_SLOW_HOURS, _ALONE_HOURS = 6, 0.25  # the oldest waits, while they are taken and while they are not
 
 
 def _worked_off(row: Any, has_worker: bool) -> Finding:
-    rule = f"taken, the oldest for less than {_SLOW_HOURS} h and half of {row.kept_days:g} days"
-    asked = Question(f"messages of {row.queue}", rule, _GET)
-    seen = f"{row.visible} visible, {row.in_flight} in flight, {row.delayed} delayed"
-    held = row.visible + row.in_flight  # a message may be in flight for twelve hours
-    if not held or row.oldest_hours != row.oldest_hours:  # NaN: they have just come
-        return asked.ok(seen)
-    seen += f"; the oldest for {row.oldest_hours:g} h"
-    if not row.in_flight and not row.received > 0:  # NaN, too: it is not known
-        if row.oldest_hours < _ALONE_HOURS:
-            return asked.ok(seen)
-        seen += ": nobody takes them"
-        status = "critical" if has_worker or row.oldest_hours > _SLOW_HOURS else "warn"
-        return asked.answer(status, seen, cause=NO_CONSUMER, next="functions/health")
-    days = row.oldest_hours / 24
-    if days > 0.75 * row.kept_days:
-        return asked.critical(f"{seen}, of {row.kept_days:g} days: then they are lost")
-    slow = row.oldest_hours > _SLOW_HOURS or days > 0.5 * row.kept_days
-    if slow and not row.visible:
-        seen += ": taken, and neither deleted nor given back. What took them hangs, or ended"
-        return asked.warn(seen, next="functions/health")
-    return asked.judged(not slow, seen, otherwise="warn", next="functions/scale")
+    told = {name: getattr(row, name) for name in ("visible", "in_flight", "delayed", "queue")}
+    told |= {"hours": row.oldest_hours, "days": row.kept_days, "has_worker": has_worker}
+    told |= {"received": row.received, "kept": row.oldest_hours / 24 / row.kept_days}
+    [found] = sayings(beside(__file__, "work"), told)
+    return found
 
 
 def _chosen(ops: Connection, queue: str) -> list[str]:

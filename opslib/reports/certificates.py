@@ -3,7 +3,7 @@
 from datetime import timedelta
 from operator import itemgetter
 
-from opslib.core import Connection, Findings, Json, Question, check, dtypes, frame
+from opslib.core import Connection, Findings, Json, beside, check, dtypes, frame, sayings
 
 CERTIFICATES = dtypes("""
     domain    str
@@ -13,7 +13,6 @@ CERTIFICATES = dtypes("""
     type      str
     renewal   str
 """)
-_CRITICAL_DAYS = 7
 # Without them ACM lists certificates with the two oldest kinds of key only.
 _KEY_TYPES = [
     "RSA_1024",
@@ -39,30 +38,22 @@ def check_expiry(ops: Connection) -> Findings:
         CertificateStatuses=["ISSUED", "EXPIRED"],
         Includes={"keyTypes": _KEY_TYPES},
     )
-    found, rows = [], []
+    found, rows = Findings(), []
     for domain, facts in ops.target["certificates"].items():
-        least = int(facts.get("min_days", 30))
-        asked = Question(
-            f"certificate of {domain}", f"valid for {least} days", "acm ListCertificates"
-        )
         covering = [certificate for certificate in every if _covers(certificate, domain)]
         best: Json = max(covering, key=itemgetter("NotAfter"), default={})
         row = {
             "domain": domain,
-            "min_days": least,
+            "min_days": int(facts.get("min_days", 30)),
             "type": best.get("Type", ""),
             "renewal": best.get("RenewalEligibility", ""),
         }
+        told: Json = {"where": ops.where}
         if best:
-            ends = best["NotAfter"]
-            left = (ends - ops.now()) / timedelta(days=1)
-            row |= {"ends": ends, "days_left": round(left, 1)}
-            status = "critical" if left < _CRITICAL_DAYS else "warn" if left < least else "ok"
-            until = f"{left:.0f} days left, until {ends:%Y-%m-%d}"
-            seen = f"expired {-left:.0f} days ago" if left < 0 else until
-            found.append(asked.answer(status, seen))
-        else:
-            found.append(asked.unknown(f"none in {ops.where} covers it"))
+            left = (best["NotAfter"] - ops.now()) / timedelta(days=1)
+            row |= {"ends": best["NotAfter"], "days_left": round(left, 1)}
+            told |= {"left": left, "ago": -left, "until": f"{best['NotAfter']:%Y-%m-%d}"}
+        found += sayings(beside(__file__, "certificates"), row | told)
         rows.append(row)
     return Findings(found, frame(rows, CERTIFICATES))
 

@@ -7,12 +7,14 @@ from opslib.core import (
     Finding,
     Findings,
     Question,
+    beside,
     check,
     count,
     cut,
     domains,
     metrics,
     number,
+    sayings,
     window,
 )
 
@@ -29,16 +31,10 @@ def check_domain(ops: Connection) -> Findings:
         told = domains.ask(ops, "GET", "/")
         seen = f"{told['version'].get('distribution', 'elasticsearch')} {told['version']['number']}"
         return Findings(Question("search answers", "it does", "GET /").ok(seen))
-    found = domains.describe(ops)
-    state = str(found.get("DomainProcessingStatus", "Active"))
+    found = {"DomainProcessingStatus": "Active"} | domains.describe(ops)
     busy = [key for key in ("Deleted", "Processing", "UpgradeProcessing") if found.get(key)]
-    asked = Question(
-        f"domain {found['DomainName']}", "active, nothing under way", "opensearch DescribeDomain"
-    )
-    well = found.get("Created") and state == "Active" and not busy
-    lost = found.get("Deleted") or state in ("Isolated", "Deleting")
-    seen = ", ".join([state, found["EngineVersion"], *busy])
-    return Findings(asked.judged(bool(well), seen, otherwise="critical" if lost else "warn"))
+    shown = ", ".join([found["DomainProcessingStatus"], found["EngineVersion"], *busy])
+    return Findings(sayings(beside(__file__, "domain"), found | {"shown": shown}))
 
 
 @check("Is the cluster green, and if not, which shard is where it should not be?")

@@ -13,14 +13,15 @@ from opslib.core import (
     Findings,
     Json,
     Planned,
-    Question,
     Read,
     Step,
     UsageError,
     Wait,
+    beside,
     check,
     count,
     planner,
+    sayings,
 )
 from opslib.services.reading import SERVICE, Service
 
@@ -61,29 +62,15 @@ def check_scaling(ops: Connection, service: str = "") -> Findings:
 
 
 def _judged(service: Service) -> Finding:
-    asked = Question(
-        f"scaling of {service.key}",
-        "within its bounds, below the upper one",
-        "application-autoscaling DescribeScalableTargets",
-    )
-    tasks, facts, scaled = service.described["desiredCount"], service.facts, bounds(service)
-    if not scaled:
-        seen = f"{count(tasks, 'task')}, nothing scales it"
-        if "max_tasks" in facts:
-            return asked.warn(f"{seen}, though max_tasks is described")
-        return asked.ok(seen, cause=AT_CAPACITY)
-    low, high = scaled["MinCapacity"], scaled["MaxCapacity"]
-    seen = f"{count(tasks, 'task')}, between {low} and {high}"
-    off = [name for name, value in scaled.get("SuspendedState", {}).items() if value]
-    if off:
-        return asked.warn(f"{seen}; suspended: {', '.join(off)}", next="services/scale")
-    if tasks >= high > low:
-        return asked.warn(f"{seen}: it cannot grow", cause=AT_CAPACITY, next="services/scale")
-    described = facts.get("min_tasks", low), facts.get("max_tasks", high)
-    if described != (low, high):
-        seen += f"; described as {described[0]} to {described[1]}"
-        return asked.warn(seen, next="services/scale")
-    return asked.ok(seen, cause=AT_CAPACITY)
+    held, facts = bounds(service), service.facts
+    low, high = held.get("MinCapacity", 0), held.get("MaxCapacity", 0)
+    tasks = service.described["desiredCount"]
+    off = [name for name, value in held.get("SuspendedState", {}).items() if value]
+    told = {"key": service.key, "tasks": tasks, "of": count(tasks, "task"), "low": low} | facts
+    told |= {"scaled": bool(held), "high": high, "off": ", ".join(off)}
+    told |= {"least": facts.get("min_tasks", low), "most": facts.get("max_tasks", high)}
+    [found] = sayings(beside(__file__, "counts"), told)
+    return found
 
 
 @planner

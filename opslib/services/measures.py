@@ -76,13 +76,12 @@ def read(service: Service, group: Json, within: Window) -> Frame:
         "service": ("AWS/ECS", service.dimensions),
     }
     seconds = functions.period(within)
-    asked = {
+    wanted = {
         name: (of[whose][0], metric, of[whose][1], statistic, seconds)
         for name, (metric, statistic, whose) in MEASURES.items()
     }
-    wide = pd.DataFrame(metrics.series(service.ops, asked, within))
-    # a period that is still counted is no whole
-    wide = wide[wide.index <= within.end - timedelta(seconds=seconds)]
+    over = within.end - timedelta(seconds=seconds)  # a period that is still counted is no whole
+    wide = pd.DataFrame(metrics.series(service.ops, wanted, within)).loc[:over]
     wide[COUNTED] = wide[COUNTED].fillna(0.0)
     return frame(wide.reset_index().to_dict("records"), COLUMNS).set_index("time")
 

@@ -17,9 +17,11 @@ from opslib.core import (
     NotFound,
     Question,
     answer,
+    beside,
     check,
     frame,
     logs,
+    sayings,
     sql,
     window,
 )
@@ -27,11 +29,6 @@ from opslib.users.users import NEW, TELL, UNSYNCED, USER, find_user, pool_id
 
 _A_DAY = 1440  # minutes
 _TEMPORARY_DAYS = 7  # Cognito's default
-_STATES = {
-    "CONFIRMED": ("ok", "confirmed", ""),
-    "RESET_REQUIRED": ("warn", "must choose a new password ('forgot password')", "users/password"),
-    "UNCONFIRMED": ("warn", "has not confirmed the e-mail address", ""),
-}
 
 
 @check("Sign-in")
@@ -63,20 +60,12 @@ def check_sign_in(ops: Connection, user: str) -> Findings:
 
 
 def _state(user: Json, pool: Json, now: datetime) -> Finding:
-    words = f"{user['email']} may sign in"
-    asked = Question(words, "enabled, confirmed", "cognito-idp AdminGetUser")
-    if not user["enabled"]:
-        return asked.critical("disabled: somebody did that on purpose")
-    if user["status"] == NEW:  # takes a sign-in only so long
-        policy = pool.get("Policies", {}).get("PasswordPolicy", {})
-        days = policy.get("TemporaryPasswordValidityDays") or _TEMPORARY_DAYS
-        until = user["modified"] + timedelta(days=days)
-        well = until >= now
-        seen = f"enabled, its one-time password {'ends' if well else 'ended'} on {until:%Y-%m-%d}; "
-        seen += "who signs in with it chooses another"
-        return asked.judged(well, seen, otherwise="warn", next="users/password")
-    status, words, follows = _STATES.get(user["status"], ("warn", f"state {user['status']}", ""))
-    return asked.answer(status, f"enabled, {words}", next=follows)
+    policy = pool.get("Policies", {}).get("PasswordPolicy", {})
+    days = policy.get("TemporaryPasswordValidityDays") or _TEMPORARY_DAYS
+    until = user["modified"] + timedelta(days=days)  # a one-time password takes a sign-in so long
+    told = user | {"ended": until < now, "until": f"{until:%Y-%m-%d}"}
+    [found] = sayings(beside(__file__, "states"), told)
+    return found
 
 
 def _second_factor(ops: Connection, user: Json, since: datetime) -> Finding:

@@ -354,6 +354,15 @@ def test_a_chosen_moment_is_compared_with_and_nothing_is_kept(report: Reports) -
     assert report.kept is kept
 
 
+def asks_for_tls(*more: dict[str, str]) -> str:
+    insecure = {"Bool": {"aws:SecureTransport": "false"}}
+    return json.dumps({"Statement": [{"Effect": "Deny", "Condition": insecure}, *more]})
+
+
+def variables(**of: str) -> dict[str, Any]:
+    return {"Environment": {"Variables": of}}
+
+
 INSTANCE, TOPIC = ("database instance", "ledger-2"), ("topic", "arn:aws:sns:x:1:alerts")
 TEMPORARY = {"Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 3}}
 
@@ -411,6 +420,10 @@ TEMPORARY = {"Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"
         (("service", "c s"), {"enableExecuteCommand": False}, {"enableExecuteCommand": True}, 0),
         (("service", "c s"), {"enableExecuteCommand": True}, {"enableExecuteCommand": False}, 1),
         (("table", "t"), {}, {"policy": '{"Statement": [{"Effect": "Deny"}]}'}, 1),
+        (("bucket", "b"), {}, {"policy": asks_for_tls()}, 0),
+        (("bucket", "b"), {}, {"policy": asks_for_tls({"Effect": "Deny", "Sid": "all"})}, 1),
+        (("function", "f"), variables(A="1"), variables(A="1", B="2"), 0),
+        (("function", "f"), variables(A="1", B="2"), variables(A="1"), 1),
     ],
 )
 def test_what_takes_nothing_away_is_told_and_no_warning(

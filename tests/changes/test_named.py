@@ -38,6 +38,11 @@ def found(monkeypatch: pytest.MonkeyPatch, kind: str, body: Any) -> list[str]:
     ("kind", "body"),
     [
         ("rule", {"targets": [{"Arn": GONE}]}),
+        (
+            "function",
+            {"destinations": [{"Destination": OURS.format("sqs", "gone")}]},
+        ),
+        ("function", {"DeadLetterConfig": {"TargetArn": OURS.format("sns", "gone")}}),
         ("rule", {"targets": [{"Arn": f"{GONE}:live"}]}),
         ("pool", {"LambdaConfig": {"PostConfirmation": GONE}}),
         ("topic", {"subscriptions": [{"Endpoint": OURS.format("sqs", "gone")}]}),

@@ -178,7 +178,7 @@ def test_who_gets_to_it_is_neither_everybody_nor_nobody(
 def test_readers_that_are_behind_are_told_and_silence_is_unknown(
     ops: Connection, monkeypatch: pytest.MonkeyPatch, values: list[float], status: str
 ) -> None:
-    rows = [{"id": "m0", "value": value} for value in values]
+    rows = [{"time": ops.now(), "id": "m0", "value": value} for value in values]
     monkeypatch.setattr(metrics, "query", lambda *_: frame(rows, metrics.SERIES))
     assert conditions._behind(ops, CLUSTER, [member("a"), member("b")]).status == status
 
@@ -186,8 +186,7 @@ def test_readers_that_are_behind_are_told_and_silence_is_unknown(
 def test_a_reader_that_was_made_just_now_is_not_asked_how_far_it_is_behind(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nothing = frame([], metrics.SERIES)
-    monkeypatch.setattr(metrics, "query", lambda *_: nothing)
+    monkeypatch.setattr(metrics, "query", lambda *_: frame([], metrics.SERIES))
     young = member("b", InstanceCreateTime=ops.now() - timedelta(minutes=4))
     assert conditions._behind(ops, CLUSTER, [member("a"), young]).status == "ok"
     old = member("b", InstanceCreateTime=ops.now() - timedelta(minutes=40))
@@ -197,8 +196,8 @@ def test_a_reader_that_was_made_just_now_is_not_asked_how_far_it_is_behind(
 def test_a_replica_whose_replication_is_broken_says_minus_one(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = frame([{"id": "m0", "value": -1.0}], metrics.SERIES)
-    monkeypatch.setattr(metrics, "query", lambda *_: rows)
+    broken = [{"time": ops.now(), "id": "m0", "value": -1.0}]
+    monkeypatch.setattr(metrics, "query", lambda *_: frame(broken, metrics.SERIES))
     replica = member(ReadReplicaSourceDBInstanceIdentifier="other")
     assert conditions._behind(ops, INSTANCE, [replica]).status == "critical"
     assert conditions._behind(ops, INSTANCE, [member()]).status == "ok"

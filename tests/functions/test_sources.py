@@ -66,22 +66,6 @@ def test_a_queue_whose_worker_is_named_and_that_is_handed_to_nobody_is_the_cause
     assert sources.check_sources(ops, "scraper").worst == "ok"
 
 
-@pytest.mark.parametrize("gone", [True, False])
-def test_a_queue_that_failed_events_go_to_and_that_is_not_there_is_told(
-    ops: Connection, gone: bool
-) -> None:
-    at = {"FunctionName": "bluemoxon-staging-scraper"}
-    to = {"OnFailure": {"Destination": f"{QUEUE}-gone" if gone else QUEUE}}
-    ops.call("lambda", "put_function_event_invoke_config", DestinationConfig=to, **at)
-    try:
-        found = sources.check_sources(ops, "scraper").troubles
-    finally:
-        ops.call("lambda", "delete_function_event_invoke_config", **at)
-    told = [(f.status, f.check) for f in found]
-    asked = "bluemoxon-staging-analysis-gone, to which scraper sends"
-    assert told == [("critical", asked)] * gone
-
-
 def points(**metrics: list[float]) -> Any:
     at = [NOW - timedelta(minutes=5 * each) for each in range(12, 0, -1)]
     rows = [

@@ -15,6 +15,7 @@ import pytest
 from opslib import services
 from opslib.core import Findings, Target, frame
 from opslib.core.checks.series import WEEK, Silence, hours_left, silence
+from opslib.core.connections.targets import Facts
 from opslib.core.reads import metrics
 from opslib.metrics import expectations
 
@@ -166,7 +167,7 @@ class Recorded:
             "functions": {"api": {"name": "shop-api"}},
             "metrics": {"cpu": {"title": "CPU", **_CPU}},
         }
-        self.target = Described(facts)
+        self.target = Described(Facts(facts, "a file"))
         self.series, self.findings, self.changed = series, Findings(), False
         self.journal = SimpleNamespace(write=lambda *_, **__: None)
 

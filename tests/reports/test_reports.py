@@ -82,7 +82,7 @@ def test_one_denied_call_is_unknown_where_it_is_asked_and_the_rest_is_done(
         "access-denied"
     ] * 4  # state, reach, silences, configuration
     assert all("cloudwatch:DescribeAlarms" in f.seen + f.check for f in unknown)
-    assert len(report["metrics"]) == 13
+    assert len(report["metrics"]) == 14
 
 
 @pytest.mark.slow

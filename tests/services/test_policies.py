@@ -59,9 +59,8 @@ def test_the_plan_reckons_what_it_would_do_now(
 
     import pandas as pd
 
-    monkeypatch.setattr(
-        "opslib.services.policies.metrics.series", lambda *_: {"": pd.Series([42.0, 48.0])}
-    )
+    measured = {"": pd.Series([42.0, 48.0])}
+    monkeypatch.setattr("opslib.services.policies.metrics.series", lambda *_: measured)
     assert told(60).startswith("CPUUtilization was 45 in the last 15 minutes with 2 tasks: at 60 ")
     assert "about 2 tasks. An" in told(47), "between nine tenths of it and it nothing moves"
     assert "about 9 tasks. An" in told(10)
