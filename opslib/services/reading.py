@@ -21,7 +21,6 @@ from opslib.core import (
     frame,
     services,
 )
-from opslib.core.reads.described import Described
 
 T = TypeVar("T")
 SERVICE = Kind(**beside(__file__, "ecs")["kind"])
@@ -37,10 +36,8 @@ REVISIONS = dtypes("""
 """)
 
 
-class Service(Described):
-    """An ECS service of the target."""
-
-    section = "services"
+class Service(services.Service):
+    """The same, with its deployments, and as a thing that is changed."""
 
     @property
     def thing(self) -> Thing:
@@ -66,14 +63,6 @@ class Service(Described):
                     f"{number(each['taskDefinition'])}). Nothing was changed; wait for it, or take "
                     "it back: services/rollback."
                 )
-
-    @cached_property
-    def described(self) -> Json:
-        """ECS DescribeServices. Raises NotFound, also for one that was deleted."""
-        found = self.thing.describe(self.ops)
-        if found["status"] == "INACTIVE":
-            raise NotFound(f"service {self.facts['name']} not found in {self.ops.where}: deleted.")
-        return found
 
     def tasks(self, *statuses: str) -> list[Json]:
         """Its tasks whose desired status is one of these: RUNNING, and STOPPED of the last hour.
@@ -118,16 +107,6 @@ class Service(Described):
         answers = self.ops.gather(*(partial(read, serviceRevisionArns=part) for part in parts))
         every = chain.from_iterable(answer["serviceRevisions"] for answer in answers)
         return {each["serviceRevisionArn"]: each["taskDefinition"] for each in every}
-
-    def definition(self, arn: str = "") -> Json:
-        """A task definition (ECS DescribeTaskDefinition); the one that the service has."""
-        of = arn or self.described["taskDefinition"]
-        found = self.ops.call("ecs", "describe_task_definition", taskDefinition=of)
-        return dict(found["taskDefinition"])
-
-    def container(self, definition: Json) -> Json:
-        """The container with the app: the one named, else the first that is essential."""
-        return services.container(self.facts, definition)
 
 
 def each_service(ops: Connection, key: str, read: Callable[[Service], T], asked: str) -> list[T]:
