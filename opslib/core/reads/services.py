@@ -86,7 +86,7 @@ class Service(Described):
         """ECS DescribeServices. Raises NotFound, also for one that was deleted."""
         given = {"cluster": self.facts["cluster"], "services": [self.name]}
         found = self.ops.call("ecs", "describe_services", **given)["services"]
-        deleted = ": deleted" * any(each["status"] == "INACTIVE" for each in found)
+        deleted = ": deleted" * any(each.get("status") == "INACTIVE" for each in found)
         if deleted or not found:
             raise NotFound(f"service {self.name} not found in {self.ops.where}{deleted}.")
         return dict(found[0])
