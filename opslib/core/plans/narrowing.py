@@ -19,7 +19,7 @@ from opslib.core.connections.sending import Sharing
 from opslib.core.errors import OpsError, Refused
 from opslib.core.plans.plans import Step
 from opslib.core.rights import rights
-from opslib.core.rights.documents import MOST_OF_A_SESSION, document, written
+from opslib.core.rights.rights import MOST_OF_A_SESSION, document, written
 from opslib.core.strict_yaml import beside
 from opslib.core.tables import Json
 
