@@ -48,31 +48,24 @@ def named(parameters: Json) -> dict[str, list[str]]:
     import jmespath
 
     found = {}
-    for name in sorted(_known() & (parameters.keys() | _WITHIN.keys())):
+    for name in sorted(_known().keys() & (parameters.keys() | _WITHIN.keys())):
         value = parameters.get(name)
         deeper = _WITHIN.get(name, "")
         if re.split(r"\W", deeper)[0] in parameters and not isinstance(value, str):
             value = jmespath.search(deeper, parameters) or value
         texts = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
         if texts:
-            found[name] = [ANY] if _any(name) or len(texts) > _MOST else texts
+            found[name] = [ANY] if _known()[name] or len(texts) > _MOST else texts
     return found
 
 
 @cache
-def _known() -> frozenset[str]:
-    return frozenset(place[0] for place in _places()) - {*_OF_THE_TARGET}
-
-
-@cache
-def _any(name: str) -> bool:
-    """Whether only its being there counts."""
-    return {place[2] for place in _places() if place[0] == name} == {ANY}
-
-
-@cache
-def _places() -> list[tuple[str, str, str]]:
-    return _PLACE.findall(_FILE.read_text(encoding="utf-8"))
+def _known() -> dict[str, bool]:
+    """The parameters that the table names; and of each, whether only its being there counts."""
+    kinds = defaultdict[str, set[str]](set)
+    for name, _, kind in _PLACE.findall(_FILE.read_text(encoding="utf-8")):
+        kinds[name].add(kind)
+    return {name: of == {ANY} for name, of in kinds.items() if name not in _OF_THE_TARGET}
 
 
 def needs(service: str, operation: str, named: Named, region: str, account: str) -> list[Need]:
