@@ -50,15 +50,14 @@ class Access:
         """Of ~/.aws/config, whose login it is."""
         return getattr(self.session, "profile_name", None)
 
-    def client(self, service: str, region: str, config: Any = None) -> Any:
-        """A new boto3 client. Raises OpsError, NotAllowed."""
+    def client(self, service: str, region: str, **more: Any) -> Any:
+        """A new boto3 client; `more` of its configuration. Raises OpsError, NotAllowed."""
+        from botocore.config import Config
+
+        config = self.config.merge(Config(**more)) if more else self.config
+        at = {"region_name": region, "endpoint_url": self.endpoint}
         with calls.errors(service, "client", region, {}, self.profile):
-            return self.session.client(
-                service,
-                region_name=region,
-                endpoint_url=self.endpoint,
-                config=config or self.config,
-            )
+            return self.session.client(service, **at, config=config)
 
 
 class Connection:
@@ -173,14 +172,11 @@ class Connection:
 
     def call_once(self, seconds: float, service: str, operation: str, /, **parameters: Any) -> Json:
         """`call` for what takes so many seconds, and not twice. Raises Lost when it may be done."""
-        from botocore.config import Config
-
-        once: Json = {"mode": "standard", "total_max_attempts": 1}
-        patient = Config(read_timeout=seconds, retries=once, tcp_keepalive=True)
-        patient = self._access.config.merge(patient)
+        once = {"mode": "standard", "total_max_attempts": 1}
+        held = {"read_timeout": seconds, "retries": once, "tcp_keepalive": True}
         with self._lock:  # boto3 makes one client at a time
             # a connection of its own: one that was left waiting may be closed when it is used
-            client = self._access.client(service, self.target.region, patient)
+            client = self._access.client(service, self.target.region, **held)
         return self._call(client, service, operation, parameters, sending.send)
 
     def change(self, service: str, operation: str, /, **parameters: Any) -> Json:
