@@ -19,8 +19,7 @@ from opslib.core import NotAllowed, NotFound, OpsError, Refused, Unfinished, Usa
 from opslib.core.checks.checks import told
 from opslib.core.checks.notes import note
 from opslib.core.checks.plots import draw
-from opslib.core.plans.applying import apply
-from opslib.core.plans.deciding import decide
+from opslib.core.plans.applying import apply, decide
 from opslib.core.plans.verdicts import conclude
 from opslib.session import connect
 

@@ -61,7 +61,7 @@ def _role(ops: Connection, arn: str) -> Json:
 
 
 def _of_service(ops: Connection, key: str) -> Json:
-    definition = services.definition(ops, key)
+    definition = services.Service(ops, key).definition()
     named = {"taskRoleArn": "tasks of", "executionRoleArn": "start of"}
     return {definition[name]: words for name, words in named.items() if name in definition}
 

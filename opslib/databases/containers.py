@@ -41,7 +41,7 @@ _GIVEN = ("networkConfiguration", "platformVersion")
 
 def variable(ops: Connection, service: str, name: str) -> str:
     """A variable of the task definition that a service has; empty where it has none."""
-    of = services.container(ops.target["services"][service], services.definition(ops, service))
+    of = services.Service(ops, service).container()
     found = (each["value"] for each in of.get("environment", ()) if each["name"] == name)
     return next(found, "")
 
@@ -78,8 +78,8 @@ def one_off(ops: Connection, facts: Json, before: str, after: str, newest: str) 
 
 def _known(ops: Connection, key: str) -> tuple[Any, Json, Json]:
     """What the target's file says of a service, ECS of it, and the container with its app."""
-    facts, told = ops.target["services"][key], services.described(ops, key)
-    return facts, told, services.container(facts, services.definition(ops, key))
+    known = services.Service(ops, key)
+    return known.facts, known.described, known.container()
 
 
 def _family(definition: str) -> str:
@@ -93,7 +93,7 @@ def _command(task: Json) -> str:
 
 def notes(ops: Connection, service: str) -> Iterator[str]:
     """What is to be known of the revision that the task has."""
-    told = services.described(ops, service)
+    told = services.Service(ops, service).described
     revision = told["taskDefinition"].rpartition("/")[2]
     yield (
         f"The task has {revision}: its image, role, secrets and network. It serves nothing. "

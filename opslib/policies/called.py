@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from opslib.catalogue import runbooks
 from opslib.core import LAB, Json, Target, UsageError, count, targets
 from opslib.core.rights import rights
-from opslib.core.rights.documents import MOST, Asked, document, written
-from opslib.core.rights.rights import ANY
+from opslib.core.rights.rights import ANY, MOST, Asked, document, written
 from opslib.records import Record, details, list_records
 
 PREVIEW, APPLY, ROLE = "preview", "apply", "role"

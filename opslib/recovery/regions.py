@@ -145,7 +145,7 @@ def _told(wanted: Iterable[str], lacking: Sequence[str]) -> str:
 
 
 def _repository(ops: Connection, key: str) -> str:
-    of = services.container(ops.target["services"][key], services.definition(ops, key))
+    of = services.Service(ops, key).container()
     return str(of["image"]).partition("/")[2].partition("@")[0].partition(":")[0]
 
 

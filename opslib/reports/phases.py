@@ -112,8 +112,9 @@ def _versions(ops: Connection) -> dict[str, Any]:
 
 
 def _revision(ops: Connection, key: str) -> str:
-    of = services.definition(ops, key)
-    image = services.container(ops.target["services"][key], of)["image"]
+    service = services.Service(ops, key)
+    of = service.definition()
+    image = service.container(of)["image"]
     return f"{of['family']}:{of['revision']}, {image.rpartition('/')[2]}"
 
 

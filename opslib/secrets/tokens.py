@@ -24,7 +24,7 @@ from opslib.core import (
     count,
     decoded,
 )
-from opslib.core.actions.logins import CURRENT
+from opslib.core.actions.logins import CURRENT, version_of
 from opslib.core.plans.stages import PREVIOUS
 from opslib.core.reads.stores.caches import find
 from opslib.core.redaction import register
@@ -49,9 +49,8 @@ def check_tokens(ops: Connection, secret: str) -> Findings:
 
 def _value(ops: Connection, facts: Json, stage: str) -> str:
     """Empty where there is no such version."""
-    given = {"SecretId": facts["secret"], "VersionStage": stage}
     try:
-        text = str(ops.call("secretsmanager", "get_secret_value", **given)["SecretString"])
+        text = version_of(ops, facts["secret"], stage)
     except NotFound:
         return ""
     return str(decoded(text, {})[facts["field"]]) if "field" in facts else text

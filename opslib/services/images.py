@@ -41,7 +41,7 @@ def named(service: Service, image: str) -> str:
 
 def present(service: Service) -> str:
     """The image of the task definition that it has."""
-    return str(service.container(service.definition())["image"])
+    return str(service.container()["image"])
 
 
 def told(described: Json) -> str:

@@ -34,10 +34,8 @@ REVISIONS = dtypes("""
 """)
 
 
-class Service(Described):
-    """An ECS service of the target."""
-
-    section = "services"
+class Service(services.Service):
+    """The same, with its deployments, and as a thing that is changed."""
 
     @property
     def thing(self) -> Thing:
@@ -63,14 +61,6 @@ class Service(Described):
                     f"{number(each['taskDefinition'])}). Nothing was changed; wait for it, or take "
                     "it back: services/rollback."
                 )
-
-    @cached_property
-    def described(self) -> Json:
-        """ECS DescribeServices. Raises NotFound, also for one that was deleted."""
-        found = self.thing.describe(self.ops)
-        if found["status"] == "INACTIVE":
-            raise NotFound(f"service {self.facts['name']} not found in {self.ops.where}: deleted.")
-        return found
 
     def tasks(self, *statuses: str) -> list[Json]:
         """Its tasks whose desired status is one of these: RUNNING, and STOPPED of the last hour.
@@ -112,16 +102,6 @@ class Service(Described):
         return [
             each | {"taskDefinition": of.get(each["targetServiceRevisionArn"])} for each in found
         ]
-
-    def definition(self, arn: str = "") -> Json:
-        """A task definition (ECS DescribeTaskDefinition); the one that the service has."""
-        of = arn or self.described["taskDefinition"]
-        found = self.ops.call("ecs", "describe_task_definition", taskDefinition=of)
-        return dict(found["taskDefinition"])
-
-    def container(self, definition: Json) -> Json:
-        """The container with the app: the one named, else the first that is essential."""
-        return services.container(self.facts, definition)
 
 
 def number(arn: str) -> int:

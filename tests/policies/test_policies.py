@@ -16,8 +16,7 @@ from opslib.core.checks import plots
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import UsageError
 from opslib.core.reads import functions
-from opslib.core.rights.documents import document, written
-from opslib.core.rights.rights import Need
+from opslib.core.rights.rights import Need, document, written
 from opslib.policies.called import APPLY, PREVIEW, ROLE, called
 from tests.notebooks import run
 from tests.projects import Project, ran

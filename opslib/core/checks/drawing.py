@@ -13,7 +13,6 @@ from typing import Any
 from opslib.core.checks.marks import Stroke
 from opslib.core.checks.panels import Panel, named, points, short_labels, single, with_gaps
 from opslib.core.strict_yaml import beside
-from opslib.core.tables import Json
 from opslib.core.text import cut, number, printable
 from opslib.core.times import Window
 
@@ -27,11 +26,7 @@ _ALONE = (1000, 320)
 _LEFT, _RIGHT, _BOTTOM, _TOP = 62, 14, 44, 28  # dots of a cell's margins
 _NAMES = 118  # dots for the names of lines, beside them
 _LETTER = 5.2  # dots of a letter of a mark's label
-
-
-def _style(of: str) -> Json:
-    """A part of drawing.yaml."""
-    return dict(beside(__file__, "drawing")[of])
+_TABLE = beside(__file__, "drawing")
 
 
 def page(
@@ -46,7 +41,7 @@ def page(
     alone = len(panels) <= 1
     wide, high = _ALONE if alone else CELL
     columns, rows = (1, 1) if alone else (2, -(-len(panels) // 2))
-    with matplotlib.rc_context(_style("settings")):
+    with matplotlib.rc_context(_TABLE["settings"]):
         figure = _figure(wide * columns, high * rows)
         for place, panel in enumerate(panels):
             row, column = divmod(place, columns)
@@ -68,7 +63,7 @@ def bars(title: str, unit: str, names: Sequence[str], heights: Sequence[float]) 
     import matplotlib
 
     shown = [cut(printable(name), 40) for name in names]
-    with matplotlib.rc_context(_style("settings") | {"axes.grid": False, "axes.xmargin": 0.08}):
+    with matplotlib.rc_context(_TABLE["settings"] | {"axes.grid": False, "axes.xmargin": 0.08}):
         figure = _figure(_ALONE[0], 90 + 26 * len(shown), "constrained")
         axis = figure.subplots()
         drawn = axis.barh(range(len(shown)), heights, color=COLOURS[0], height=0.7)
@@ -235,10 +230,11 @@ def _scale(axis: Any, panel: Panel, highest: float, room: float) -> None:
 def _threshold(
     axis: Any, text: str, height: float, name: str, side: str, beside: bool = False
 ) -> None:
-    style, levels = _style("threshold"), _style("levels").items()
-    style["color"] = next((of for level, of in levels if name.lower().startswith(level)), _GREY)
-    axis.axhline(height, color=style["color"], linestyle=(0, (6, 2)), linewidth=1.2, zorder=3)
-    at, style["ha"] = (0.994, "right") if beside else (0.006, "left")
+    levels = _TABLE["levels"].items()
+    colour = next((of for level, of in levels if name.lower().startswith(level)), _GREY)
+    axis.axhline(height, color=colour, linestyle=(0, (6, 2)), linewidth=1.2, zorder=3)
+    at, side_of = (0.994, "right") if beside else (0.006, "left")
+    style = {**_TABLE["threshold"], "color": colour, "ha": side_of}
     axis.text(at, height, text, transform=axis.get_yaxis_transform(), va=side, **style)
 
 
@@ -254,11 +250,10 @@ def _mark(axis: Any, within: Window, strokes: Sequence[Stroke]) -> None:
     """A line for each, its label in the first of four rows where no other is in its place."""
     ends = [-1.0] * 4  # of what stands in each row
     for stroke in strokes:
-        style, kinds = _style("mark"), _style("marks")
-        line = kinds[stroke.kind if stroke.kind in kinds else "change"]
+        line = _TABLE["marks"].get(stroke.kind, _TABLE["marks"]["change"])
         axis.axvline(stroke.time, **line, linewidth=1.0, zorder=2.5)
         at = (stroke.time - within.start) / (within.end - within.start)
-        style |= {"color": line["color"], "ha": "right" if at > 0.5 else "left"}
+        style = {**_TABLE["mark"], "color": line["color"], "ha": "right" if at > 0.5 else "left"}
         wide = _LETTER * (len(stroke.label) + 2) / axis.bbox.width
         left = at - wide * (at > 0.5)
         row = next((row for row, end in enumerate(ends) if end <= left), 3)

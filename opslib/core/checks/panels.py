@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.redaction import mask
@@ -100,8 +100,7 @@ def short_labels(lines: Sequence[Line]) -> list[str]:
 
 def _same(texts: list[str]) -> int:
     """How many characters all begin with, up to the end of a word."""
-    ends = zip(min(texts, default=""), max(texts, default=""), strict=False)
-    same = "".join(sign for sign, _ in takewhile(lambda pair: pair[0] == pair[1], ends))
+    same = commonprefix(texts)  # noqa: RUF071 - labels, no paths
     long = max(same.rfind(sign) for sign in " -_/.:") + 1
     return long if long > _SHORT else 0
 

@@ -182,9 +182,8 @@ def _of_url(text: str, name: str) -> Json:
     except (ValueError, ArgumentError) as exc:
         raise _no_login(name, type(exc).__name__) from None
     query = dict(made.query)
-    told: Json = {"engine": made.drivername, "user": made.username or query.get("user")}
-    told |= {"password": made.password or query.get("password"), "host": made.host}
-    told |= {"port": made.port, "name": made.database}
+    told = {"engine": made.drivername, **{key: query.get(key) for key in ("user", "password")}}
+    told |= made.translate_connect_args(username="user", database="name")
     ssl = {key: value for key, value in query.items() if key.startswith("ssl") and key != "ssl"}
     return {key: value for key, value in (told | {"ssl": ssl}).items() if value}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from opslib.core.tables import Json
 from opslib.core.text import decoded
 from opslib.core.waiting import answers, counted
 
+READS = re.compile(r"(get|list|describe|lookup|head|filter|query|scan|batch_get)(_|$)")
 T = TypeVar("T")
 N = TypeVar("N")
 
@@ -48,15 +50,14 @@ class Access:
         """Of ~/.aws/config, whose login it is."""
         return getattr(self.session, "profile_name", None)
 
-    def client(self, service: str, region: str, config: Any = None) -> Any:
-        """A new boto3 client. Raises OpsError, NotAllowed."""
+    def client(self, service: str, region: str, **more: Any) -> Any:
+        """A new boto3 client; `more` of its configuration. Raises OpsError, NotAllowed."""
+        from botocore.config import Config
+
+        config = self.config.merge(Config(**more)) if more else self.config
+        at = {"region_name": region, "endpoint_url": self.endpoint}
         with calls.errors(service, "client", region, {}, self.profile):
-            return self.session.client(
-                service,
-                region_name=region,
-                endpoint_url=self.endpoint,
-                config=config or self.config,
-            )
+            return self.session.client(service, **at, config=config)
 
 
 class Connection:
@@ -95,6 +96,7 @@ class Connection:
         self._access, self._recorder, self._connect = access, recorder, connect
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.RLock()
+        self._reader = self  # who reads: another one where a session of a role does the rest
         redaction.redactor.on_register = lambda value, label: self.journal.write(
             "secret", value=value, label=label
         )
@@ -139,6 +141,12 @@ class Connection:
         other.target = replace(self.target, region=region)
         return other
 
+    def by(self, session: Any) -> Connection:
+        """One that reads as this one does, and makes every other call by another session."""
+        other = copy(self)
+        other._access, other._clients = replace(self._access, session=session), {}
+        return other
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
@@ -156,18 +164,19 @@ class Connection:
         Raises NotFound, NotAllowed, Unfinished or OpsError; an answer that carries errors per item
         is an error.
         """
-        return self._call(self.client(service), service, operation, parameters)
+        return self._call(self._client(service, operation), service, operation, parameters)
+
+    def _client(self, service: str, operation: str) -> Any:
+        of = self._reader if READS.match(operation) else self
+        return of.client(service, self.target.region)
 
     def call_once(self, seconds: float, service: str, operation: str, /, **parameters: Any) -> Json:
         """`call` for what takes so many seconds, and not twice. Raises Lost when it may be done."""
-        from botocore.config import Config
-
-        once: Json = {"mode": "standard", "total_max_attempts": 1}
-        patient = Config(read_timeout=seconds, retries=once, tcp_keepalive=True)
-        patient = self._access.config.merge(patient)
+        once = {"mode": "standard", "total_max_attempts": 1}
+        held = {"read_timeout": seconds, "retries": once, "tcp_keepalive": True}
         with self._lock:  # boto3 makes one client at a time
             # a connection of its own: one that was left waiting may be closed when it is used
-            client = self._access.client(service, self.target.region, patient)
+            client = self._access.client(service, self.target.region, **held)
         return self._call(client, service, operation, parameters, sending.send)
 
     def change(self, service: str, operation: str, /, **parameters: Any) -> Json:
@@ -204,7 +213,7 @@ class Connection:
         """Every item (`key`: JMESPath) of a paginated AWS call, to the end or the first `limit`."""
         import jmespath
 
-        client = self.client(service)
+        client = self._client(service, operation)
         with calls.errors(service, operation, self.where, parameters, self._access.profile):
             answers = calls.answers_of(client, operation, parameters)
             found = chain.from_iterable(jmespath.search(key, answer) or () for answer in answers)
@@ -234,7 +243,8 @@ class Connection:
         if at := self._access.endpoint:
             api = Api(f"{at}/_{service}/{self.target.key}", {}, api.timeout_seconds, api.called)
         with calls.errors(service, "sign", self.where, {}, self._access.profile):
-            key = sign(api, method, path, body, self._access.session, service)
+            of = self._reader if method == "GET" else self
+            key = sign(api, method, path, body, of._access.session, service)
         return request(api, method, path, body, key, self.journal)
 
     def secret(self, name: str) -> Any:

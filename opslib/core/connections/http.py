@@ -16,11 +16,10 @@ from opslib.core.connections.meanings import translated
 from opslib.core.defects import families_of, in_a_line, understood
 from opslib.core.errors import (
     Lost,
-    NotUnderstood,
     UsageError,
 )
 from opslib.core.journal import Journal
-from opslib.core.tables import Params
+from opslib.core.tables import Json, Params
 from opslib.core.text import decoded
 
 
@@ -145,21 +144,23 @@ def request(
     """
     import urllib3
 
-    url, pool, held = api.url + path, urllib3.PoolManager(), {}
+    held: Json = {}
+    named: Json = {}
+    url = api.url + path
     if api.tunnel:  # its certificate, and what is signed, are of its own name
         parts = urlsplit(url)
-        host, held = parts.hostname, {"Host": parts.netloc}
+        held = {"Host": parts.netloc}
+        named = dict.fromkeys(("server_hostname", "assert_hostname"), parts.hostname)
         url = parts._replace(netloc="{}:{}".format(*api.tunnel)).geturl()
-        pool = urllib3.PoolManager(server_hostname=host, assert_hostname=host)
     for name, value in api.headers.items():
         if redaction.names_a_secret(name):
             redaction.register(value, f"header {name}")
     headers = {"Accept": "application/json", **held, **api.headers, **key}
     ticks, error = time.monotonic(), None
     asked = f"{method} {url}"
-    try:
-        with understood(asked):
-            answer = pool.request(
+    with understood(asked):
+        try:
+            answer = urllib3.PoolManager(**named).request(
                 method,
                 url,
                 headers=headers,
@@ -168,18 +169,17 @@ def request(
                 timeout=urllib3.Timeout(connect=3.0, read=api.timeout_seconds),
                 **{"body" if isinstance(body, bytes) else "json": body},
             )
-        error = str(answer.status) if answer.status >= 400 else None
-    except NotUnderstood as exc:
-        cause = exc.__cause__
-        error = type(cause).__name__
-        if not isinstance(cause, urllib3.exceptions.HTTPError):
-            raise
-        said = {"limit": f"{api.timeout_seconds:g} s", "error": error, "why": in_a_line(cause)}
-        told = translated("http silences", families := families_of(cause), asked=asked, **said)
-        sent = re.search(_NOT_SENT, families) is None  # it may be done
-        raise (Lost(str(told)) if sent and method not in _READS else told) from cause
-    finally:
-        journal.call(api.called, f"{method} {path.split('?')[0]}", ticks, error=error)
+            error = str(answer.status) if answer.status >= 400 else None
+        except Exception as cause:
+            error = type(cause).__name__
+            if not isinstance(cause, urllib3.exceptions.HTTPError):
+                raise
+            said = {"limit": f"{api.timeout_seconds:g} s", "error": error, "why": in_a_line(cause)}
+            told = translated("http silences", families := families_of(cause), asked=asked, **said)
+            sent = re.search(_NOT_SENT, families) is None  # it may be done
+            raise (Lost(str(told)) if sent and method not in _READS else told) from cause
+        finally:
+            journal.call(api.called, f"{method} {path.split('?')[0]}", ticks, error=error)
     seconds, kind = round(time.monotonic() - ticks, 4), answer.headers.get("content-type", "")
     text = answer.data.decode("utf-8-sig", "replace")
     return Response(method, url, answer.status, seconds, kind, text, decoded(text))

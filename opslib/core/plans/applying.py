@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Concatenate, TypeAlias, TypeVar
+from typing import Any, Concatenate, NamedTuple, TypeAlias, TypeVar
 
 from opslib.core.actions.actions import Action
 from opslib.core.checks.checks import keep, unread
@@ -54,6 +54,24 @@ def planner(function: Made[P, Planned]) -> Made[P, Plan]:
         return plan
 
     return make
+
+
+class Decided(NamedTuple):
+    """What `apply` is given: the name of an approved plan, empty for a preview; what was typed."""
+
+    approved: str = ""
+    confirm: str = ""
+
+
+async def decide(ops: Connection, plan: Plan, approved: str = "", confirm: str = "") -> Decided:
+    """What the parameters say; where they approve nothing and somebody is there, what he types.
+
+    A plan waits for a person in an `await` cell, and only where one can be asked. Returns at once
+    where nobody can be: with papermill, `opslib run`, under pytest.
+    """
+    if approved or not plan.steps or ops.asks is None:
+        return Decided(approved, confirm)
+    return Decided(*await ops.asks(ops, plan))
 
 
 @dataclass

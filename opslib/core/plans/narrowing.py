@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import jmespath
 
 from opslib.core.actions.actions import Action
 from opslib.core.connections import calls
-from opslib.core.connections.connection import Access, Connection
-from opslib.core.connections.http import Api, Response
-from opslib.core.connections.sending import Send, Sharing
+from opslib.core.connections.connection import READS, Connection
+from opslib.core.connections.sending import Sharing
 from opslib.core.errors import OpsError, Refused
 from opslib.core.plans.plans import Step
 from opslib.core.rights import rights
-from opslib.core.rights.documents import MOST_OF_A_SESSION, document, written
+from opslib.core.rights.rights import MOST_OF_A_SESSION, document, written
 from opslib.core.strict_yaml import beside
 from opslib.core.tables import Json
 
 Made: TypeAlias = tuple[str, str, Json]  # service, operation and parameters of a call
-_READS = re.compile(r"(get|list|describe|lookup|head|filter|query|scan|batch_get)(_|$)")
 _SHORT, _LONG = 900, 3600  # seconds of a session: the fewest, and what each role allows
 _MAY_TAKE = 600  # a step that may take longer has a long one
 _TABLE = beside(__file__, "narrowing")
@@ -40,7 +37,7 @@ def made(do: Action) -> Iterator[Made]:
         raise Refused(f"What a step of kind {do['kind']!r} calls is not known: see narrowing.yaml.")
     for service, named, on in _OWN.get(do["kind"], ()):
         operation = named.format_map(do).lower()
-        if not _READS.match(operation):
+        if not READS.match(operation):
             yield service, operation, jmespath.search(on, do)
     yield from within(do)
 
@@ -48,7 +45,7 @@ def made(do: Action) -> Iterator[Made]:
 def within(value: Any) -> Iterator[Made]:
     """The AWS calls that stand in it, reads left out."""
     if isinstance(value, dict):
-        if value.get("kind") == "aws" and not _READS.match(value["operation"]):
+        if value.get("kind") == "aws" and not READS.match(value["operation"]):
             yield value["service"], value["operation"], value["parameters"]
         for part in value.values():
             yield from within(part)
@@ -89,57 +86,24 @@ def _needs(
         yield need, region
 
 
-class Narrowed(Connection):
-    """A connection that reads as another does, and makes every other call by its own access."""
-
-    def __init__(self, reader: Connection, access: Access) -> None:
-        vars(self).update(vars(reader))
-        self._reader, self._access, self._clients = reader, access, {}
-
-    def _call(
-        self,
-        client: Any,
-        service: str,
-        operation: str,
-        parameters: Json,
-        change: Send | None = None,
-    ) -> Json:
-        if _READS.match(operation):
-            client = self._reader.client(service, client.meta.region_name)
-        return super()._call(client, service, operation, parameters, change)
-
-    def pages(
-        self, service: str, operation: str, key: str, /, limit: int | None = None, **parameters: Any
-    ) -> list[Any]:
-        there = self._reader.at(self.target.region)
-        return there.pages(service, operation, key, limit, **parameters)
-
-    def signed(self, service: str, api: Api, method: str, path: str, body: bytes) -> Response:
-        if method == "GET":
-            return self._reader.signed(service, api, method, path, body)
-        return super().signed(service, api, method, path, body)
-
-    @classmethod
-    def by(cls, ops: Connection, role: str, allowed: str, seconds: int) -> Narrowed:
-        """By a session of a role. Raises NotAllowed: it may not be assumed."""
-        name = re.sub(r"[^\w@+=,.-]", "-", ops.identity.user)[:64]
-        at = {"RoleArn": role, "RoleSessionName": name, "DurationSeconds": seconds}
-        keys = ops.call("sts", "assume_role", **at, Policy=allowed)["Credentials"]
-        held = [keys[part] for part in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
-        session, _ = calls.session(ops.target, (held[0], held[1]) if ops.target.lab else None)
-        session._session.set_credentials(*held)
-        calls.record_calls(session, ops.journal, Sharing(), role=role)
-        return cls(ops, replace(ops._access, session=session))
-
-
 def narrowed(ops: Connection, do: Action) -> Connection:
-    """The connection by which a step is done. Raises Refused, NotAllowed: nothing was done."""
+    """The connection by which a step is done: it reads as this one does, and makes every other
+    call by a session of the target's role. Raises Refused, NotAllowed: nothing was done.
+    """
     role = ops.target.policy.apply_role
     allowed = policy(ops, do) if role else ""
     if not allowed:
         return ops
     longest = max(do.get("timeout_seconds") or 0, do.get("seconds") or 0)
-    return Narrowed.by(ops, role, allowed, _LONG if longest > _MAY_TAKE else _SHORT)
+    name = re.sub(r"[^\w@+=,.-]", "-", ops.identity.user)[:64]
+    at = {"RoleArn": role, "RoleSessionName": name, "Policy": allowed}
+    seconds = _LONG if longest > _MAY_TAKE else _SHORT
+    keys = ops.call("sts", "assume_role", **at, DurationSeconds=seconds)["Credentials"]
+    held = [keys[part] for part in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+    session, _ = calls.session(ops.target, (held[0], held[1]) if ops.target.lab else None)
+    session._session.set_credentials(*held)
+    calls.record_calls(session, ops.journal, Sharing(), role=role)
+    return ops.by(session)
 
 
 def require(ops: Connection, actions: Sequence[Action]) -> None:

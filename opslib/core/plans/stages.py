@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import jmespath
+
 from opslib.core.actions.actions import Action, Aws, Read
 from opslib.core.actions.logins import CURRENT, PENDING
 from opslib.core.actions.results import result
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused
 from opslib.core.plans.plans import Step
-from opslib.core.tables import Json
+from opslib.core.strict_yaml import beside
 
 MANAGER, PREVIOUS = "secretsmanager", "AWSPREVIOUS"
 
@@ -68,29 +70,9 @@ def versions(ops: Connection, name: str) -> Versions:
     found = {
         stage: id for id, each in (told.get("VersionIdsToStages") or {}).items() for stage in each
     }
-    if why := _why_not(ops, told, found):
-        raise Refused(f"Secret {name!r} {why}. Nothing was changed.")
-    return Versions(name, told.get("ARN", ""), found[CURRENT], found.get(PREVIOUS, ""))
-
-
-def _why_not(ops: Connection, told: Json, found: Json) -> str:
-    if ends := told.get("DeletedDate"):
-        return (
-            f"is marked for deletion, of {ends:%Y-%m-%d %H:%M} UTC: nobody can read it. Restore it "
-            "first (aws secretsmanager restore-secret)"
-        )
-    if owner := told.get("OwningService"):
-        return f"is managed by {owner}: have that rotate it (secretsmanager rotate-secret)"
-    if told.get("RotationEnabled"):
-        by = told.get("RotationLambdaARN") or "Secrets Manager"
-        return f"is rotated by {by}: aws secretsmanager rotate-secret begins that now"
-    if told.get("PrimaryRegion", ops.target.region) != ops.target.region:
-        return f"is a copy of the one in {told['PrimaryRegion']}: change it there"
-    if CURRENT not in found:
-        return "has no current value"
-    if found.get(PENDING, found[CURRENT]) != found[CURRENT]:
-        return (
-            f"has a pending value ({found[PENDING]}): a rotation is under way, or broke off. Undo "
-            "that one first (changes/undo), or take the stage AWSPENDING away"
-        )
-    return ""
+    current, pending = (found.get(stage, "") for stage in (CURRENT, PENDING))
+    about = {**told, "region": ops.target.region, "current": current, "pending": pending}
+    for why in beside(__file__, "stages"):
+        if jmespath.search(why["when"], about):
+            raise Refused(f"Secret {name!r} {why['says'].format_map(about)}. Nothing was changed.")
+    return Versions(name, told.get("ARN", ""), current, found.get(PREVIOUS, ""))

@@ -92,10 +92,8 @@ def caller(ops: Connection, function: str) -> Caller | None:
 
 def of_service(ops: Connection, service: str) -> Caller | None:
     """The tasks of an ECS service; None where they have no address of their own (awsvpc)."""
-    way = services.described(ops, service).get("networkConfiguration", {})
-    if not (at := way.get("awsvpcConfiguration")):
-        return None
-    return _at(ops, at["subnets"], at.get("securityGroups", ()), "service")
+    at = services.Service(ops, service).network
+    return _at(ops, at["subnets"], at.get("securityGroups", ()), "service") if at else None
 
 
 def of(ops: Connection, configuration: Json) -> Caller | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound
+from opslib.core.reads.described import Described
 from opslib.core.tables import Json, batched
 
 _PER_CALL = 100  # tasks
@@ -75,30 +76,41 @@ def lines(ops: Connection, container: Json, task: Json) -> list[Json]:
     )
 
 
-def container(facts: Any, definition: Json) -> Json:
-    """The container with the app: the one that the target's file names, else the first that is
-    essential.
-    """
-    every = definition["containerDefinitions"]
-    named = [each for each in every if each["name"] == facts.get("container")]
-    essential = [each for each in every if each.get("essential", True)]
-    return dict((named or essential or every)[0])
+class Service(Described):
+    """An ECS service of the target."""
 
+    section = "services"
 
-def described(ops: Connection, key: str) -> Json:
-    """A service (ECS DescribeServices). Raises NotFound."""
-    facts = ops.target["services"][key]
-    given = {"cluster": facts["cluster"], "services": [facts["name"]]}
-    found = ops.call("ecs", "describe_services", **given)["services"]
-    if not found:
-        raise NotFound(f"Service {facts['name']} not found in {ops.where}.")
-    return dict(found[0])
+    @cached_property
+    def described(self) -> Json:
+        """ECS DescribeServices. Raises NotFound, also for one that was deleted."""
+        given = {"cluster": self.facts["cluster"], "services": [self.name]}
+        found = self.ops.call("ecs", "describe_services", **given)["services"]
+        deleted = ": deleted" * any(each.get("status") == "INACTIVE" for each in found)
+        if deleted or not found:
+            raise NotFound(f"service {self.name} not found in {self.ops.where}{deleted}.")
+        return dict(found[0])
 
+    def definition(self, arn: str = "") -> Json:
+        """A task definition (ECS DescribeTaskDefinition); the one that the service has."""
+        of = arn or self.described["taskDefinition"]
+        found = self.ops.call("ecs", "describe_task_definition", taskDefinition=of)
+        return dict(found["taskDefinition"])
 
-def definition(ops: Connection, key: str) -> Json:
-    """The task definition that it has (ECS DescribeTaskDefinition)."""
-    arn = described(ops, key)["taskDefinition"]
-    return dict(ops.call("ecs", "describe_task_definition", taskDefinition=arn)["taskDefinition"])
+    def container(self, definition: Json | None = None) -> Json:
+        """The container with the app: the one that the target's file names, else the first that is
+        essential.
+        """
+        every = (definition or self.definition())["containerDefinitions"]
+        named = [each for each in every if each["name"] == self.facts.get("container")]
+        essential = [each for each in every if each.get("essential", True)]
+        return dict((named or essential or every)[0])
+
+    @property
+    def network(self) -> Json:
+        """Subnets and security groups of its tasks, where they have addresses of their own."""
+        way: Json = self.described.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
+        return way
 
 
 def log_group(ops: Connection, key: str) -> str:
@@ -106,10 +118,10 @@ def log_group(ops: Connection, key: str) -> str:
 
     Raises NotFound where neither tells.
     """
-    facts = ops.target["services"][key]
-    if "log_group" in facts:
-        return str(facts["log_group"])
-    logging = container(facts, definition(ops, key)).get("logConfiguration") or {}
+    service = Service(ops, key)
+    if "log_group" in service.facts:
+        return str(service.facts["log_group"])
+    logging = service.container().get("logConfiguration") or {}
     if group := logging.get("options", {}).get("awslogs-group"):
         return str(group)
     driver = logging.get("logDriver", "none")
@@ -124,9 +136,9 @@ def as_configuration(ops: Connection, key: str) -> Json:
 
     Role, Environment, VpcConfig, Version (its revision). A secret is there by its ARN only.
     """
-    facts, told, of = ops.target["services"][key], described(ops, key), definition(ops, key)
-    way = told.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
-    app = container(facts, of)
+    service = Service(ops, key)
+    of, way = service.definition(), service.network
+    app = service.container(of)
     variables = {each["name"]: each["value"] for each in app.get("environment", ())}
     for each in app.get("secrets", ()):  # the ARN alone, without the key in it
         variables[each["name"]] = ":".join(each["valueFrom"].split(":")[:7])

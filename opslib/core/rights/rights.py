@@ -1,4 +1,5 @@
-"""Which IAM action an AWS call takes, and on what, by the table in rights.yaml beside this.
+"""Which IAM action an AWS call takes, and on what, by the table in rights.yaml beside this; and a
+policy of what is needed, with a statement for all actions on the same things.
 
 What is known of a call is its parameters that name something: `named` picks them, a record keeps
 them, and `needs` makes ARNs of them.
@@ -6,8 +7,11 @@ them, and `needs` makes ARNs of them.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -44,31 +48,24 @@ def named(parameters: Json) -> dict[str, list[str]]:
     import jmespath
 
     found = {}
-    for name in sorted(_known() & (parameters.keys() | _WITHIN.keys())):
+    for name in sorted(_known().keys() & (parameters.keys() | _WITHIN.keys())):
         value = parameters.get(name)
         deeper = _WITHIN.get(name, "")
         if re.split(r"\W", deeper)[0] in parameters and not isinstance(value, str):
             value = jmespath.search(deeper, parameters) or value
         texts = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
         if texts:
-            found[name] = [ANY] if _any(name) or len(texts) > _MOST else texts
+            found[name] = [ANY] if _known()[name] or len(texts) > _MOST else texts
     return found
 
 
 @cache
-def _known() -> frozenset[str]:
-    return frozenset(place[0] for place in _places()) - {*_OF_THE_TARGET}
-
-
-@cache
-def _any(name: str) -> bool:
-    """Whether only its being there counts."""
-    return {place[2] for place in _places() if place[0] == name} == {ANY}
-
-
-@cache
-def _places() -> list[tuple[str, str, str]]:
-    return _PLACE.findall(_FILE.read_text(encoding="utf-8"))
+def _known() -> dict[str, bool]:
+    """The parameters that the table names; and of each, whether only its being there counts."""
+    kinds = defaultdict[str, set[str]](set)
+    for name, _, kind in _PLACE.findall(_FILE.read_text(encoding="utf-8")):
+        kinds[name].add(kind)
+    return {name: of == {ANY} for name, of in kinds.items() if name not in _OF_THE_TARGET}
 
 
 def needs(service: str, operation: str, named: Named, region: str, account: str) -> list[Need]:
@@ -141,3 +138,39 @@ def _said(place: re.Match[str], value: str) -> str:
         parts = re.split("[:/]", value)
         return parts[int(place[2])] if len(parts) > int(place[2]) else ANY
     return value.rpartition("/")[2] if value.startswith(("arn:", "https://", "http://")) else value
+
+
+MOST = 6144  # characters of a managed policy, blanks not counted
+MOST_OF_A_SESSION = 2048
+# Of these a call is one of no region, or of another than its ARN's.
+_EVERYWHERE = ("iam:", "sts:", "s3:", "cloudfront:")
+Asked: TypeAlias = tuple[Need, str]  # and the region in which it was asked
+
+
+def document(asked: Iterable[Asked]) -> Json:
+    """A policy that IAM takes. What is on * holds in the regions alone in which it was asked."""
+    things: dict[str, set[str]] = defaultdict(set)
+    regions: dict[str, set[str]] = defaultdict(set)
+    for (action, resource), region in asked:
+        things[action].add(resource)
+        if resource == ANY and not action.startswith(_EVERYWHERE):
+            regions[action].add(region)
+    together: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = defaultdict(list)
+    for action in sorted(things):
+        of = things[action]  # without those that another's pattern has in it
+        fewest = (each for each in of if not any(fnmatchcase(each, other) for other in of - {each}))
+        together[tuple(sorted(fewest)), tuple(sorted(regions[action]))].append(action)
+    statements = [_statement(actions, *on) for on, actions in sorted(together.items())]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _statement(actions: list[str], resources: tuple[str, ...], regions: tuple[str, ...]) -> Json:
+    said: Json = {"Effect": "Allow", "Action": actions, "Resource": [*resources]}
+    if regions:
+        said["Condition"] = {"StringEquals": {"aws:RequestedRegion": [*regions]}}
+    return said
+
+
+def written(policy: Json) -> str:
+    """As short as it can be: its length is what IAM counts."""
+    return json.dumps(policy, separators=(",", ":"))

@@ -72,12 +72,11 @@ def CopyAcross(ops: Connection, bucket: str, to: str, owner: str, objects: list[
     return _ended("copied", in_waves(ops, tried, objects, 1, _A_WAVE, "objects copied"))
 
 
-def _all(do: Action) -> str:
-    each = f"{do['versions']:,} versions and markers of {do['named']}"
-    return f"s3.delete_objects(Bucket={do['bucket']}) of {each}, digest {do['digest']}"
-
-
-@action("erase", _all)
+@action(
+    "erase",
+    "s3.delete_objects(Bucket={bucket}) of {versions:,} versions and markers of {named}, digest "
+    "{digest}",
+)
 def Erase(ops: Connection, bucket: str, named: str, versions: int, digest: str) -> Any:
     """Delete every version and marker of a key, or below a prefix, while they are those shown."""
     found = versions_at(ops, bucket, named)

@@ -6,6 +6,8 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
+import jmespath
+
 from opslib.core import redaction
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.http import Api, authorised
@@ -67,12 +69,10 @@ def ask(ops: Connection, method: str, path: str, body: Any = None) -> Any:
     asked = f"{method} {path.partition('?')[0]} of {name}"
     if answer.ok and answer.body is not None:
         return answer.body
-    told = answer.body if isinstance(answer.body, dict) else {}
-    found = told.get("error")
-    error: Json = found if isinstance(found, dict) else {}
-    kind, why = error.get("type", ""), error.get("reason")
-    why = why or told.get("Message") or told.get("message") or answer.text
-    said = redaction.mask(f"{kind}: {why}" if kind else str(why))[:400]
+    told = jmespath.search("[error.type, error.reason || Message || message]", answer.body)
+    kind, why = told or (None, None)
+    why = str(why or answer.text)
+    said = redaction.mask(f"{kind}: {why}" if kind else why)[:400]
     if method != "GET" and answer.status in (502, 504):
         raise Lost(f"{asked}: its answer was lost ({answer.status}), so it may be done.")
     shown = f"{answer.status} {said}"
