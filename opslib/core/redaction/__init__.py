@@ -205,7 +205,7 @@ def secret_keys(obj: Mapping[Any, Any]) -> dict[Any, str]:
     # Jupyter says an error's type beside what it says, and a KeyError names no secret.
     named = [k for k in texts if str(k).lower().endswith(("name", "key")) and k != "ename"]
     for key in (k for k in texts if str(k).lower().endswith("value")):
-        for name in map(texts.get, named):
+        for name in (texts[k] for k in named):
             if holds_a_secret(name, texts[key]):
                 found[key] = name
     return found
