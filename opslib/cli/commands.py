@@ -271,7 +271,7 @@ def page(id: str) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """The command; ends the process with its exit status."""
     skip_grammars()
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # until all was imported
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # until here
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with streams.whole():

@@ -46,6 +46,11 @@ class Row:
     place: str = ""
     known: datetime | None = None
 
+    @property
+    def told(self) -> str:
+        """With when it was known."""
+        return self.what + (f" (known {self.known:%Y-%m-%d %H:%M})" if self.known else "")
+
     def as_dict(self) -> Json:
         """For JSON and CSV."""
         return as_iso(asdict(self) | {"known": self.known or ""})
@@ -223,11 +228,10 @@ def as_markdown(rows: Sequence[Row], link: Any = None) -> str:
     """A table. `link` makes the address of a record's page from its id."""
     lines = ["| time (UTC) | what | of | record |", "|---|---|---|---|"]
     for row in rows:
-        known = f" (known {row.known:%Y-%m-%d %H:%M})" if row.known else ""
         id = row.record
         at = f"[{id}]({link(id)})" if id and link else id
-        what = f"{escape(row.what)}{known}"
-        lines.append(f"| {row.time:%Y-%m-%d %H:%M:%S} | {what} | {escape(row.kind)} | {at} |")
+        what, when = escape(row.told), f"{row.time:%Y-%m-%d %H:%M:%S}"
+        lines.append(f"| {when} | {what} | {escape(row.kind)} | {at} |")
     return "\n".join(lines)
 
 

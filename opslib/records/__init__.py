@@ -2,7 +2,7 @@
 
 from opslib.records.approvals.approvals import read_preview, require_another
 from opslib.records.chain.looking import Problem
-from opslib.records.reading import applied_steps, details, find, list_records, sealed
+from opslib.records.reading import details, find, list_records, sealed
 from opslib.records.records import BROKEN, DONE, LOOKED, OUTCOMES, RUNNING, Record
 from opslib.records.texts.comparisons import compare_findings, last_report
 from opslib.records.verification import verify
@@ -15,7 +15,6 @@ __all__ = [
     "RUNNING",
     "Problem",
     "Record",
-    "applied_steps",
     "compare_findings",
     "details",
     "find",

@@ -110,18 +110,3 @@ def sealed(record: Record) -> Json:
             f"Record {record.id} was altered, so nothing is done by it: opslib records verify."
         )
     return details(record)
-
-
-def applied_steps(id: str, target: str | None = None) -> list[Json]:
-    """The steps that a run applied, in order, each with `number`, `title`, `undo`, `before`,
-    `after`, `observe`.
-
-    Raises UsageError: no such record, another target's, or it applied nothing.
-    """
-    record = find(id)
-    if target not in (None, record.target):
-        raise UsageError(f"Record {record.id} is of {record.target}, not of {target}.")
-    applied = [step for step in details(record).get("steps", ()) if step.get("state") == "applied"]
-    if not applied:
-        raise UsageError(f"Record {record.id} ({record.name}, {record.outcome}) applied no step.")
-    return applied

@@ -12,8 +12,7 @@ from tornado.web import HTTPError
 from traitlets import Bool
 
 from opslib.core import paths
-from opslib.records import records
-from opslib.records.sittings import cells, places
+from opslib.records.sittings import cells
 from opslib.records.sittings.hearing import SCRIPT, WIDGET
 
 
@@ -38,11 +37,8 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
     async def get(self, path: str, *args: Any, **more: Any) -> Any:
         """A sitting with what was run while no page of it was open, or after it was last saved."""
         model = await super().get(path, *args, **more)
-        place = Path(self._get_os_path(path.strip("/")))
-        record = paths.records() / records.place(place.stem)
-        sitting = place.resolve().parent == places.folder().resolve()
-        if sitting and model["type"] == "notebook" and model["content"] and record.is_file():
-            cells.put_back(model["content"]["cells"], record)
+        if model["type"] == "notebook" and model["content"]:
+            cells.put_back(model["content"]["cells"], Path(path).stem)
         return model
 
     async def save(self, model: Any, path: str = "") -> Any:

@@ -84,8 +84,7 @@ def test_two_changes_on_one_connection_are_two_records_each_of_its_own(
         "changed",
         "changed",
     )  # what was refused before it is not its outcome
-    assert [s["title"] for s in reading.applied_steps(made.id)] == [
-        step.title for step in first.steps
-    ]
-    assert {s["title"].partition(":")[0] for s in reading.applied_steps(undone.id)} == {"Undo"}
+    of, back = (reading.details(each)["steps"] for each in (made, undone))
+    assert [s["title"] for s in of] == [step.title for step in first.steps]
+    assert {s["title"].partition(":")[0] for s in back} == {"Undo"}
     assert lab.state() == before

@@ -110,14 +110,5 @@ def listed(found: Sequence[Incident]) -> str:
 
 
 def timeline(made: Timeline) -> str:
-    rows = [
-        (
-            f"{row.time:%Y-%m-%d %H:%M:%S}",
-            row.kind,
-            row.what + (f" (known {row.known:%Y-%m-%d %H:%M})" if row.known else ""),
-            row.by,
-            row.record,
-        )
-        for row in made.rows
-    ]
+    rows = [(f"{r.time:%Y-%m-%d %H:%M:%S}", r.kind, r.told, r.by, r.record) for r in made.rows]
     return console.table(("time (UTC)", "of", "what", "by", "record"), rows)

@@ -193,10 +193,9 @@ def secret_keys(obj: Mapping[Any, Any]) -> dict[Any, str]:
     texts = {k: v for k, v in obj.items() if isinstance(v, str) and v and not v.startswith("[")}
     found = {k: str(k) for k in texts if is_sure(str(k)) and holds_a_secret(str(k), texts[k])}
     # Jupyter says an error's type beside what it says, and a KeyError names no secret.
-    named = (k for k in texts if str(k).lower().endswith(("name", "key")) and k != "ename")
-    names = [texts[k] for k in named]
+    named = [k for k in texts if str(k).lower().endswith(("name", "key")) and k != "ename"]
     for key in (k for k in texts if str(k).lower().endswith("value")):
-        for name in names:
+        for name in (texts[k] for k in named):
             if holds_a_secret(name, texts[key]):
                 found[key] = name
     return found

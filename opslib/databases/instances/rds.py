@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -99,14 +100,15 @@ def instance_of(ops: Connection) -> tuple[Database, Json]:
     return database, database.describe(ops)
 
 
-def new_database(ops: Connection, of: Database, kind: Kind, name: str, ending: str) -> Database:
+def new_database(
+    ops: Connection, of: Database, kind: Kind, name: str, endings: Iterable[str]
+) -> Database:
     """One that is to be made, of that name; without one, called as another (its beginning, where
-    that is long) with the ending, in which {} is the first number that makes it free.
+    that is long) with the first of the endings that makes it free.
 
     Raises UsageError when RDS takes no such name, or makes it lower case; Refused when there is one
     already.
     """
-    endings = (ending.format(number) for number in range(1, 100))
     made = (of.name[: _ROOM - len(each)].lower().rstrip("-") + each for each in endings)
     for each in [name] if name else made:
         if len(each) > 63 or not re.fullmatch(r"[a-z](?:-?[a-z0-9])*", each):

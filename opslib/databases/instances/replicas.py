@@ -63,7 +63,8 @@ def plan_replica(
     available or has no automated backups).
     """
     source, described = rds.instance_of(ops)
-    new = rds.new_database(ops, source, rds.INSTANCE, name, "-replica-{}")
+    endings = (f"-replica-{number}" for number in range(1, 100))
+    new = rds.new_database(ops, source, rds.INSTANCE, name, endings)
     wanted = instance_class or described["DBInstanceClass"]
     _require_possible(ops, source, described, wanted, zone)
     given = rds.taken(described, "place", "make") | {"DBInstanceClass": wanted}

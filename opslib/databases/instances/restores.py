@@ -42,8 +42,9 @@ def plan_restore(ops: Connection, snapshot: str = "", to: str = "", name: str = 
             "(a moment in UTC like 2026-11-22T14:05, or latest)."
         )
     database, described, members = rds.present(ops)
-    ending = f"-restored-{ops.now():%Y%m%d}-{{}}"
-    new = rds.new_database(ops, database, database.kind, name, ending)
+    ending = f"-restored-{ops.now():%Y%m%d}"
+    endings = [ending, *(f"{ending}-{number}" for number in range(2, 100))]
+    new = rds.new_database(ops, database, database.kind, name, endings)
     if snapshot:
         operation, source, said = _snapshot(ops, new, snapshot)
         source |= {"Engine": described["Engine"]} if new.kind is rds.CLUSTER else {}

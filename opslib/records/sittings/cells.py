@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from opslib.core import paths
-from opslib.records import sealing
+from opslib.records import records, sealing
 from opslib.records.outcomes import Event
 
 RUN = "run"  # the event of a cell that is begun
@@ -111,8 +111,11 @@ def refreshed(notebook: Any, draft: Path, file: str) -> None:
             notebook["cells"] = laid_out(said["cells"], runs_of(notebook))
 
 
-def put_back(cells: Sequence[Any], record: Path) -> None:
-    """What the record keeps of cells that show nothing: the page was away while they were run."""
+def put_back(cells: Sequence[Any], id: str) -> None:
+    """What a sitting's record keeps of cells that show nothing: the page was away meanwhile."""
+    record = paths.records() / records.place(id)
+    if not record.is_file():
+        return
     runs = {run["metadata"]["opslib"]["cell"]: run for run in runs_of(sealing.read(record))}
     for cell in cells:
         run = runs.get(cell["id"])
