@@ -7,14 +7,6 @@
 Importing it starts no thread, opens no socket and reads no file.
 """
 
-import signal
-import sys
-
-# Ctrl-C while the command is imported ends it without a trace; from then on `main` hears it.
-_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-if _heard and (sys.orig_argv[1:3] == ["-m", "opslib"] or sys.argv[0].endswith("/bin/opslib")):
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
 from opslib.core import NotAllowed, NotFound, OpsError, Refused, Unfinished, UsageError
 from opslib.core.checks.checks import told
 from opslib.core.checks.notes import note

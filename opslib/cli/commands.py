@@ -2,7 +2,6 @@
 
 import atexit
 import gc
-import signal
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -271,8 +270,6 @@ def page(id: str) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """The command; ends the process with its exit status."""
     skip_grammars()
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # until here
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with streams.whole():
             cli.main(arguments, prog_name="opslib", standalone_mode=False)

@@ -7,7 +7,6 @@ from itertools import chain
 
 from opslib.core import (
     Connection,
-    Described,
     Frame,
     Json,
     Kind,

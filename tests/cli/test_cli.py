@@ -548,23 +548,3 @@ def test_tab_completes_names(typed: str, offered: str) -> None:
 def test_completion_is_set_up_by_a_line_for_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
     for shell in ("zsh", "fish", "bash"):
         assert "_OPSLIB_COMPLETE" in said(capsys, "completion", shell)
-
-
-def test_ctrl_c_while_the_command_is_still_imported_ends_it_without_a_trace() -> None:
-    env = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}  # it tells each module as it comes
-    begun = subprocess.Popen(
-        [sys.executable, "-m", "opslib", "list"],
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    assert begun.stderr is not None
-    for line in begun.stderr:
-        if "opslib.core.errors" in line:
-            begun.send_signal(signal.SIGINT)
-            break
-    _, said = begun.communicate(timeout=60)
-    assert begun.returncode in (-signal.SIGINT, 130)
-    assert "Traceback" not in said
