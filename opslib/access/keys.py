@@ -4,8 +4,6 @@ By IAM's credential report: one answer for every user of the account, at most fo
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta

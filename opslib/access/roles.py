@@ -1,7 +1,5 @@
 """The roles with which the target's services and functions run: there, and last used when."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from opslib.core import (

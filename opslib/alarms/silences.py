@@ -1,7 +1,5 @@
 """Alarms that tell nobody for a while: CloudWatch's own mute rules, which end by themselves."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from opslib.alarms.states import list_alarms

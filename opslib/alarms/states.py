@@ -3,8 +3,6 @@
 Every one that is the target's by its own patterns, and those that should be there.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from datetime import datetime, timedelta

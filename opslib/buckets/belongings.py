@@ -1,7 +1,5 @@
 """What belongs to an id, by `erasure` of the target's file: objects, what locks them, items."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial

@@ -3,8 +3,6 @@
 A copy is of now: what was deleted or overwritten before is not in it (restores are).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -3,8 +3,6 @@
 They have no row of their own: the row of what they were made from is theirs too.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator

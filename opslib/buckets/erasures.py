@@ -4,8 +4,6 @@ Every version of its objects, its items of DynamoDB, its search entry, its row o
 Nothing of what is erased is kept with the record but keys, numbers and digests.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 

@@ -1,7 +1,5 @@
 """Objects as of a time: what each key was then and is now, by the versions that are left."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby

@@ -4,8 +4,6 @@ Found with care, deleted with more: when many objects have a row only by another
 keys, nothing is deleted.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.buckets import settings

@@ -2,8 +2,6 @@
 login: it is masked before anything else, and nothing of it is answered.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple

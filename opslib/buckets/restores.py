@@ -1,7 +1,5 @@
 """Objects brought back as of a time: a delete marker taken away, or a version put on top again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from opslib.buckets.moments import (

@@ -5,8 +5,6 @@ object that a row names in another way of writing keys is no orphan; when there 
 the comparison is wrong.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Buckets: is it there, is it set as the target says; make it again when it is gone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

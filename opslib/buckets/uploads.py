@@ -1,7 +1,5 @@
 """Uploads from browsers (`uploads` of the target's file): what lets them, and what refuses them."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence

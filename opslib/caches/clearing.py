@@ -1,7 +1,5 @@
 """Keys are taken away: those that were found, in small parts, and nothing beside them."""
 
-from __future__ import annotations
-
 import fnmatch
 from collections.abc import Iterator
 

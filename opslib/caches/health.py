@@ -3,8 +3,6 @@
 https://valkey.io/commands/info/
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Keys of the cache, by what the target's file calls them, and what the database has of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 

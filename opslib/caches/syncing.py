@@ -1,7 +1,5 @@
 """What the cache has counted is written to the database."""
 
-from __future__ import annotations
-
 import re
 
 from opslib.caches import keys as kinds

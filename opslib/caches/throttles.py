@@ -1,7 +1,5 @@
 """Users who are held off: for a while by a key of the cache, for good by a row of the database."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """A second person's approval of a plan: his own act, on record, under an identity of his own."""
 
-from __future__ import annotations
-
 from opslib.core import Connection, Findings, Plan, Question
 from opslib.core.checks.checks import keep
 from opslib.records import read_preview, require_another

@@ -1,7 +1,5 @@
 """One setting that is different: what it was, when that came, by whom."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime
 from typing import Any, NamedTuple

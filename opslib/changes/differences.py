@@ -1,7 +1,5 @@
 """What is different in the configuration: since the last report, since when, by whom."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What the records say of a change: of its run, of what went on with it, of what took it back."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The configuration that the last report kept in its record, and what this one will keep."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What resources name and is not there: a trigger, a target, dead letters, a role."""
 
-from __future__ import annotations
-
 import re
 
 from opslib.changes.resources import data, read_resources

@@ -1,7 +1,5 @@
 """What was changed shortly before a trouble began: candidates for its cause."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial

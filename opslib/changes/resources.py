@@ -1,7 +1,5 @@
 """What describes each resource of a target, as it is now: one mechanism over a table of calls."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

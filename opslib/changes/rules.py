@@ -1,7 +1,5 @@
 """Settings that are wrong from the first day: the table of rules.yaml over what was read."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any

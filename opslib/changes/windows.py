@@ -1,7 +1,5 @@
 """The maintenance window: is it now, when does it open, and does a change fit into it?"""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from opslib.core import Connection, Findings, Json, Question, check, dtypes, frame, maintenance

@@ -1,7 +1,5 @@
 """What nobody foresaw: an error that is none of ours is told as one, with its place and trace."""
 
-from __future__ import annotations
-
 import traceback
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator

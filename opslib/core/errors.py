@@ -12,8 +12,6 @@ OpsError
     └── Lost          a change was sent and its answer was lost; it may be done
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Any

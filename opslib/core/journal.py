@@ -3,8 +3,6 @@
 What a change does is also written down where it is done, before and after each step.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os

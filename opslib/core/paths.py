@@ -1,7 +1,5 @@
 """Where the project's folders are. Nothing is read or made when this module is imported."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

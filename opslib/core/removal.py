@@ -5,8 +5,6 @@ opened, looked at and emptied through that handle: what takes its place meanwhil
 other module of the library removes anything.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

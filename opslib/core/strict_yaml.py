@@ -1,7 +1,5 @@
 """YAML read strictly: what is wrong is said with its file and line."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

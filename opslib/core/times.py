@@ -1,7 +1,5 @@
 """Windows of time: what a read looks at, from when to when."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

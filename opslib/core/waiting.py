@@ -1,7 +1,5 @@
 """Progress of long work: one line that moves, readable in JupyterLab, a terminal and a log file."""
 
-from __future__ import annotations
-
 import signal
 import sys
 import threading

@@ -4,8 +4,6 @@ Cost Explorer is late by up to a day, and takes $0.01 for each page that it answ
 https://docs.aws.amazon.com/cost-management/latest/userguide/ce-exploring-data.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple

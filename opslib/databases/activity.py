@@ -1,7 +1,5 @@
 """What runs long in a database, what holds a transaction open, who waits for whom."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.core import Connection, Findings, Question, check, count, cut, dtypes, sql

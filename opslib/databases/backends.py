@@ -3,8 +3,6 @@
 https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import partial

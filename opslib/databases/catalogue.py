@@ -4,8 +4,6 @@ One query asks its own catalogue all that catalogue.yaml lists; a part that this
 answer is asked alone.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any, NamedTuple
 

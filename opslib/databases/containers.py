@@ -4,8 +4,6 @@ Not by a shell in a task that serves (ECS ExecuteCommand): that is cut off with 
 the task is replaced, tells no exit code, and takes memory and CPU of requests.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any

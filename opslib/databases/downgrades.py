@@ -1,7 +1,5 @@
 """The newest migration taken back, by what the target's file names for it: with what goes first."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from typing import Any

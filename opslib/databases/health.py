@@ -1,7 +1,5 @@
 """Whether a target's database serves: its state, its connections, its load, who waits for whom."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from datetime import timedelta

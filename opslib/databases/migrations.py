@@ -2,8 +2,6 @@
 code needs.
 """
 
-from __future__ import annotations
-
 import re
 from functools import partial
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ In the order of AWS's own rotation: the new one is kept beside the present one, 
 told, then somebody logs in with it, and only then the secret says it to everybody.
 """
 
-from __future__ import annotations
-
 import json
 from datetime import datetime, timedelta
 from functools import partial

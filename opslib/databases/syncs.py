@@ -3,8 +3,6 @@
 The direction is in this target's file, and never into production.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

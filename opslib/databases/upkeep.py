@@ -3,8 +3,6 @@
 https://www.postgresql.org/docs/current/routine-vacuuming.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 

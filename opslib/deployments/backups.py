@@ -1,7 +1,5 @@
 """A backup of Terraform's state, beside it in S3."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 from opslib.core import (

@@ -1,7 +1,5 @@
 """What a plan of Terraform's would do, as findings: what is lost is said first, and loudest."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence

@@ -5,8 +5,6 @@ The format is that of `terraform show -json`
 in clear text; what leaves this module has them hidden.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 from collections.abc import Iterator

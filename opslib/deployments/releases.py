@@ -3,8 +3,6 @@
 A test record made through the API and taken away.
 """
 
-from __future__ import annotations
-
 from opslib import databases, health, logs
 from opslib.core import (
     Applied,

@@ -1,7 +1,5 @@
 """Terraform's state in S3: the versions of its object, and who holds its lock."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from datetime import datetime

@@ -3,8 +3,6 @@
 What a plan would do, what was changed outside it, and the commands to run.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -3,8 +3,6 @@
 Compared attribute by attribute, the sensitive ones hidden.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """Before a deployment: is there a way back?"""
 
-from __future__ import annotations
-
 from itertools import chain
 
 from opslib import databases, tables

@@ -1,7 +1,5 @@
 """The addresses that AWS WAF turns away."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Any

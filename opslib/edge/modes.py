@@ -3,8 +3,6 @@
 https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-types.html
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.core import (

@@ -3,8 +3,6 @@
 Changed as one plan.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from functools import partial
 from inspect import unwrap

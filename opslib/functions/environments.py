@@ -1,7 +1,5 @@
 """Environments of Lambda functions: what is set, and setting one variable with the others kept."""
 
-from __future__ import annotations
-
 import json
 import re
 

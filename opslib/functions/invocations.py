@@ -3,8 +3,6 @@
 How many, how they ended, how long they took, how many ran at once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial

@@ -4,8 +4,6 @@ How long requests to a function take, and what makes them slow, told apart by wh
 metrics say.
 """
 
-from __future__ import annotations
-
 from opslib.core import (
     Connection,
     Finding,

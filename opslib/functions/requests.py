@@ -4,8 +4,6 @@ Lambda's own Duration leaves the initialisation of a new environment out, and a 
 that too: how long a request took is here both together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple

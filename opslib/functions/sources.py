@@ -1,7 +1,5 @@
 """What hands events to the functions: the mappings of their queues and streams."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.core import (

@@ -1,7 +1,5 @@
 """In which state a function's versions are."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Any
 

@@ -3,8 +3,6 @@
 A version that is tried is judged by its own errors, beside those of the alias's own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """New code for a function: published, put behind the alias, watched, taken back when it fails."""
 
-from __future__ import annotations
-
 import re
 from functools import partial
 from typing import Any

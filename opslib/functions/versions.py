@@ -1,7 +1,5 @@
 """Lambda functions: configuration, versions, the alias that is live."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

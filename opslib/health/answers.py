@@ -1,7 +1,5 @@
 """Health answers in one line, and which procedure looks further into what failed."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -4,8 +4,6 @@ JSON of any shape, lines of text, a page of one colour, in the words of many fra
 neither well nor ill is *unclear*, with its place, and never taken for well.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator

@@ -3,8 +3,6 @@
 The probes, and the deep check with what it depends on.
 """
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass, replace
 from functools import partial

@@ -1,7 +1,5 @@
 """The words in which systems say how they are: as a value, in a sentence, as a value's name."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, KeysView
 from typing import Any, NamedTuple

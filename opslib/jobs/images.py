@@ -3,8 +3,6 @@
 How many, how large in one request, and making them smaller.
 """
 
-from __future__ import annotations
-
 import os
 import stat
 import tempfile

@@ -3,8 +3,6 @@
 Their status, those that hang, and starting one again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import partial

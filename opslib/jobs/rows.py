@@ -1,7 +1,5 @@
 """Rows of jobs in one form, whatever a system's table calls its columns and states."""
 
-from __future__ import annotations
-
 from opslib.core import identifier, quoted
 from opslib.core.tables import Params
 

@@ -1,7 +1,5 @@
 """Jobs by state, also by states that nobody foresaw: how many, how long, and what is missing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 

@@ -3,8 +3,6 @@
 Imports nothing heavy.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.lab.process import Lab, down, find, up

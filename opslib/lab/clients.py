@@ -1,7 +1,5 @@
 """boto3 clients that call the lab in-process, for seeding and for the estates' own code."""
 
-from __future__ import annotations
-
 from functools import cache
 from io import BytesIO
 from typing import Any

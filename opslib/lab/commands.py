@@ -1,7 +1,5 @@
 """The commands `opslib lab …`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import click

@@ -3,8 +3,6 @@
 /_lab/ping, status, drills, state, break, mend, reset, deny, allow, settings.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -5,8 +5,6 @@ folder that the operator chose, and a folder counts as ours when it is no symbol
 this user, and its marker is a plain file of ours with the same token.
 """
 
-from __future__ import annotations
-
 import os
 import secrets
 import stat

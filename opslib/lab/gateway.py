@@ -2,8 +2,6 @@
 trail.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import time

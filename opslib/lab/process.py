@@ -3,8 +3,6 @@
 Lab.json, server.log.
 """
 
-from __future__ import annotations
-
 import fcntl
 import http.client
 import importlib.util

@@ -13,8 +13,6 @@ a number (one sample), `Samples` (a distribution), or None (no datapoint).
     "Milliseconds")
 """
 
-from __future__ import annotations
-
 import math
 import time
 import zlib

@@ -5,8 +5,6 @@ HTTP API, /_es/<target>/ the stand-in for its OpenSearch domain, everything else
 is its child. It ends when it is told to, and when its lab.json is gone.
 """
 
-from __future__ import annotations
-
 import argparse
 import gc
 import json

@@ -6,8 +6,6 @@ every call: times, revision ids, receive counts, metrics and logs. Secrets and p
 as hashes.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 Its clock, its accounts, its places with their estates, the drills that are on.
 """
 
-from __future__ import annotations
-
 import gc
 import logging
 import secrets

@@ -1,7 +1,5 @@
 """Whether SES sends for this account: sandbox, pauses, quota, and how much comes back."""
 
-from __future__ import annotations
-
 from opslib.core import (
     Connection,
     Findings,

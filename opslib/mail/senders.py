@@ -1,7 +1,5 @@
 """Who the mail is from: identities, their keys in DNS, the configuration set; what SES refused."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import partial
 

@@ -3,8 +3,6 @@
 Of the account, in one region. SES takes such mail, counts it, and does not deliver it.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

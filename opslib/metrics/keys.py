@@ -1,7 +1,5 @@
 """The target's key metrics against their thresholds."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Dead letters: how they are read without being lost, and why each of them failed."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Dead letters sent back to be worked on again, or destroyed."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 

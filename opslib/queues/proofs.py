@@ -3,8 +3,6 @@
 What an error says is no proof: it may be of something that was mended since, or of the code.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from functools import cache

@@ -1,7 +1,5 @@
 """SQS queues and their dead letters: how deep they are, what failed and why."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

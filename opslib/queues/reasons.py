@@ -4,8 +4,6 @@ EventBridge and Lambda write attributes, a Lambda destination a `responsePayload
 Celery base64, workers a field of their own; as JSON, XML, text, compressed or not.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import re

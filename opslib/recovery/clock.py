@@ -4,8 +4,6 @@ Each phase is a plan of its own, whose summary says which. So the records of the
 however they were run.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress

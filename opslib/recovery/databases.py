@@ -3,8 +3,6 @@
 Stop who writes; restore beside; point the secret at the restored one; let them write again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from inspect import unwrap

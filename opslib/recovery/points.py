@@ -1,7 +1,5 @@
 """How much would be lost if it happened now: RPO, measured from what is really there."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from opslib import buckets, databases

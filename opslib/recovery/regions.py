@@ -3,8 +3,6 @@
 What is not there cannot be made then: copies are made before, in `recovery.region`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from urllib.parse import urlsplit

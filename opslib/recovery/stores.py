@@ -1,7 +1,5 @@
 """A bucket that is gone, recovered in two phases: made anew, then filled out of its copy."""
 
-from __future__ import annotations
-
 from functools import partial
 from inspect import unwrap
 

@@ -5,8 +5,6 @@ same text, and a library for it would be one more to keep. What cron has beside 
 #, names of zones) is refused, never guessed.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

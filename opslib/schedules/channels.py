@@ -4,8 +4,6 @@ Each has an end, and raises OpsError in words when it did not get through. A sec
 (an address, a password) is named in the schedule's file and read when it is used.
 """
 
-from __future__ import annotations
-
 import os
 import smtplib
 import ssl

@@ -1,7 +1,5 @@
 """The commands `opslib schedule …`: what runs by itself, and what was missed."""
 
-from __future__ import annotations
-
 import sys
 from typing import NoReturn
 

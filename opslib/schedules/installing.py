@@ -1,7 +1,5 @@
 """`run-due` given to the machine's own scheduler: a systemd timer of the user's, or crontab."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

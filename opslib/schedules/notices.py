@@ -1,7 +1,5 @@
 """Who is told of what: once when it begins, once when it is over, and again when more is wrong."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from opslib.core import Json, OpsError, few, redaction

@@ -1,7 +1,5 @@
 """What is due is run: one run-due at a time, each time once, and what was missed is found."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Schedules as parameters/schedules/*.yaml say them: what is run, where, when, and who is told."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial

@@ -1,7 +1,5 @@
 """How each schedule stands: its last run and how that ended, its next time, what it missed."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """The search domain: as AWS describes it, its cluster, and what its metrics say."""
 
-from __future__ import annotations
-
 from opslib.core import (
     Connection,
     Finding,

@@ -1,7 +1,5 @@
 """The indices: are they there, and is in them what the database says?"""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

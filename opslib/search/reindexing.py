@@ -1,7 +1,5 @@
 """Documents that an index lacks are put into it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from opslib.core import (

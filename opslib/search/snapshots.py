@@ -1,7 +1,5 @@
 """Snapshots of the domain, and indices restored from them."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime
 

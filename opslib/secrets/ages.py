@@ -1,7 +1,5 @@
 """Secrets: which are there and how old their values are. No value is ever read here."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial

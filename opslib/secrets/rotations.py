@@ -1,7 +1,5 @@
 """Another value for a secret, or for one key of a JSON secret, and tasks that read it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from opslib import services

@@ -1,7 +1,5 @@
 """Who runs with a value of a secret from before its present one."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from functools import partial
 from typing import Any

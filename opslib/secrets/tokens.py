@@ -4,8 +4,6 @@ the value before; and how many sessions end when it is another.
 JSON Web Tokens with HS256 (RFC 7519): signed here for a minute, masked, and never shown.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

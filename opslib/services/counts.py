@@ -1,7 +1,5 @@
 """How many tasks run: the count, and the bounds within which auto-scaling moves it."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterable, Iterator
 

@@ -1,7 +1,5 @@
 """An image before it is deployed: is it there, was it scanned, and what was found in it."""
 
-from __future__ import annotations
-
 import re
 
 from opslib.core import (

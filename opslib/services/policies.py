@@ -1,7 +1,5 @@
 """Target tracking: the value that auto-scaling aims at, and what another one would do."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """ECS services as they are: the service, its tasks also where they stopped, its revisions."""
 
-from __future__ import annotations
-
 from functools import cached_property, partial
 from itertools import chain
 

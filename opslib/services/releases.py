@@ -1,7 +1,5 @@
 """A new image for a service: what is looked at before, the change, what is looked at after."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import chain

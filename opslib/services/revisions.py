@@ -1,7 +1,5 @@
 """Another revision for a service: back to one that worked, or the same with another size."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

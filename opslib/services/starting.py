@@ -3,8 +3,6 @@
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/resource-initialization-error.html
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Is each service as it is meant to be: its count, its deployment, its tasks, its targets?"""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Backups of a table: on demand and to a point in time; a restore, and what it does not bring."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 from typing import Any

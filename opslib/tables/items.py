@@ -3,8 +3,6 @@
 Nothing of an item but its keys is asked for, and none of these is kept.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """DynamoDB tables as they are."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 from opslib.core import Described, Json, Kind, Thing, beside

@@ -3,8 +3,6 @@
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/throttling-diagnosing.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial

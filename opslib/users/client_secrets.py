@@ -3,8 +3,6 @@
 https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-client-apps.html
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib import secrets, services

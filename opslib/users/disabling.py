@@ -1,7 +1,5 @@
 """A user who must not get in: disabled and signed out; how long what was issued still counts."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from opslib.core import (

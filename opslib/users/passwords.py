@@ -1,7 +1,5 @@
 """What somebody signs in with for the first time, or anew: a user made, a password set."""
 
-from __future__ import annotations
-
 import re
 
 from opslib.core import (

@@ -3,8 +3,6 @@
 The state in the pool, the second factor, the row that the app keeps.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import datetime, timedelta
 

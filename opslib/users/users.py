@@ -1,7 +1,5 @@
 """Users of a system: its Cognito pool, and the rows that the app keeps of them."""
 
-from __future__ import annotations
-
 from opslib.core import (
     Action,
     Aws,

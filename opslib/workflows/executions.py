@@ -1,7 +1,5 @@
 """Executions of a window: how they ended, why they failed, which of them hang."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain

@@ -1,7 +1,5 @@
 """Why an execution ended as it did: the state, and the cause that its history keeps."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from opslib.core import FAILURES, Json, NotAllowed, beside, decoded, sign_of, signs

@@ -1,7 +1,5 @@
 """What became of an item: its last execution, its row, its object."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from opslib.core import (

@@ -1,7 +1,5 @@
 """A state machine of the target's file, and its executions."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from functools import cached_property
 from typing import Any

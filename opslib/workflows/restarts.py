@@ -1,7 +1,5 @@
 """An item whose execution failed is started again."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

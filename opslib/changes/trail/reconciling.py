@@ -3,8 +3,6 @@
 Each call is told by its request id, which AWS gives and both keep.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime, timedelta
 

@@ -2,8 +2,6 @@
 what he may not have, and from where.
 """
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterable, Iterator
 from functools import cache, partial

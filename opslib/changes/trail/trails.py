@@ -1,7 +1,5 @@
 """Who did something: CloudTrail's events, and what our own records did."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable

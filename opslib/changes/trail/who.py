@@ -1,7 +1,5 @@
 """Who did what: CloudTrail's events by resource, identity and event, beside logs and alarms."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

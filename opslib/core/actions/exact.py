@@ -1,7 +1,5 @@
 """Actions that hold to what was shown: whatever came or changed since is left as it is."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 A plan names the file and when it was written, not a hash: that of a short value is guessed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import stat

@@ -1,7 +1,5 @@
 """A Lambda function invoked for what it does: once, with time enough, its answer judged."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

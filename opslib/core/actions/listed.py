@@ -1,7 +1,5 @@
 """Values put into a list that AWS holds as a whole, beside those that are there."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

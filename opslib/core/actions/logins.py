@@ -4,8 +4,6 @@ The passwords are versions of a secret, named by their stages: no value is in an
 in a plan, a record or a hash. They are read when it is performed.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """An alarm muted for a while: from when it is done, so that a plan of it stays the same."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a step answered, in the steps after it: placeholders in plain data, replaced when known."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Statements of upkeep, which PostgreSQL takes in no transaction."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.core.actions.actions import action

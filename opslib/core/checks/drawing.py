@@ -3,8 +3,6 @@
 A threshold lies over the data and is named, a mark is a line with a label, the incident is shaded.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from datetime import UTC

@@ -1,7 +1,5 @@
 """What shows a verdict's work: what proves the cause, what a value rules out, what is not known."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from opslib.core.checks.causes import DENIED

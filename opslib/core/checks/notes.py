@@ -1,7 +1,5 @@
 """Notes: what somebody thought at the time, kept though it turns out to be wrong."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime
 

@@ -3,8 +3,6 @@
 Nothing is guessed: what no rule of the file fits is for the operator to choose.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple

@@ -2,8 +2,6 @@
 several things. Tables of them are read from above.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What AWS gives out, or is given, as a secret: masked from then on, whoever made the call."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Iterator

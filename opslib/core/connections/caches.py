@@ -3,8 +3,6 @@
 Commands: https://valkey.io/commands/
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """botocore, set up and translated in one place: session, recording of calls, errors."""
 
-from __future__ import annotations
-
 import base64
 import re
 import time

@@ -1,7 +1,5 @@
 """Requests to a system's own HTTP API: timed, with an end, recorded like AWS calls."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

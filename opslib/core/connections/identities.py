@@ -5,8 +5,6 @@ of this machine's. And which of AWS's partitions a region is in: China, GovCloud
 sovereign cloud have accounts, names and global services of their own.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from dataclasses import dataclass

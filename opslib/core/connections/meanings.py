@@ -1,7 +1,5 @@
 """What the errors of AWS, PostgreSQL, a cache, an API, a search domain mean: meanings.yaml."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

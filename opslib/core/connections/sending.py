@@ -3,8 +3,6 @@
 A change is told apart from a repetition by AWS itself, where it can.
 """
 
-from __future__ import annotations
-
 import pickle
 import re
 import time

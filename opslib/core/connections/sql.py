@@ -1,7 +1,5 @@
 """What the target's database is asked, and how rows in it are changed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Targets: one system in one account and region, described by parameters/targets/<target>.yaml."""
 
-from __future__ import annotations
-
 import fnmatch
 import json
 import os

@@ -1,7 +1,5 @@
 """Plans made, approved by name, applied step by step; what each step did, and what undoes it."""
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 botocore's descriptions hold least and most of many parameters; limits.yaml what they do not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

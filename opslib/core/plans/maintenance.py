@@ -1,7 +1,5 @@
 """When a target is changed as a matter of course: its maintenance windows, which are in UTC."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from itertools import product

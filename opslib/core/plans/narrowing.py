@@ -4,8 +4,6 @@ What is read is read by the login that reads; all else goes through the session.
 in a step, or an answer that leads it elsewhere, meets IAM.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias

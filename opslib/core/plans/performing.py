@@ -7,8 +7,6 @@ started ─┬─ applied      also when its answer was lost, and it was seen to
 A step that stays `started` was being done when its process ended.
 """
 
-from __future__ import annotations
-
 import functools
 from contextlib import suppress
 from copy import copy

@@ -3,8 +3,6 @@
 In the order of AWS's own rotation: the new version is pending first, so a killed run loses nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -2,8 +2,6 @@
 and what is asked of one and done with it is the same for every kind.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count

@@ -1,7 +1,5 @@
 """The verdict of a run: the worst finding, what changed, what to do next."""
 
-from __future__ import annotations
-
 import textwrap
 from dataclasses import asdict, dataclass, replace
 from typing import Any

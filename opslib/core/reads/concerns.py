@@ -3,8 +3,6 @@
 A client or a route, when most of the lines name the same.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable

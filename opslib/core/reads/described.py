@@ -1,7 +1,5 @@
 """What a target's file describes, by the name that it has there."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeVar

@@ -3,8 +3,6 @@
 Configuration, alias, what is reserved, what CloudWatch measures of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import product

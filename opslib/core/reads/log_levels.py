@@ -8,8 +8,6 @@ Sources: Lambda's platform lines and its Telemetry API's schema, RFC 5424's seve
 OpenTelemetry's data model for logs, journald's fields; of loggers, what their own formatters write.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Log lines: what a line says, the pattern it is one of, and how it is shown."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from datetime import datetime

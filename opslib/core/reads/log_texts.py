@@ -9,8 +9,6 @@ errors"), zero ("errors: 0"), part of a name or a path, or of a thing that is ab
 page").
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable

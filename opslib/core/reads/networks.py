@@ -2,8 +2,6 @@
 the rules of its load balancer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial

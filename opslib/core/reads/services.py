@@ -1,7 +1,5 @@
 """ECS services as their task definitions have them: where they log, what they may and know."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any

@@ -3,8 +3,6 @@
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
 """
 
-from __future__ import annotations
-
 from collections import Counter
 
 from opslib.core.checks.signs import Sign, sign_of, signs

@@ -1,7 +1,5 @@
 """A function's versions compared: how many requests each served, and how many of them failed."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 from typing import Any

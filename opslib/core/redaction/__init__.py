@@ -3,8 +3,6 @@
 Values read as secrets are masked wherever they turn up, in whatever form; known shapes too.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 import sys

@@ -1,7 +1,5 @@
 """The forms in which a secret value turns up, and what in it is a secret by itself."""
 
-from __future__ import annotations
-
 import base64
 import html
 import json

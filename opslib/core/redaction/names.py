@@ -1,7 +1,5 @@
 """Names that tell of a secret: of variables, headers, settings and attributes. One list."""
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 

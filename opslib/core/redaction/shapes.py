@@ -1,7 +1,5 @@
 """Credentials that are known by their shape or by the name beside them, and what is encoded."""
 
-from __future__ import annotations
-
 import base64
 import re
 import zlib

@@ -5,8 +5,6 @@ What is known of a call is its parameters that name something: `named` picks the
 them, and `needs` makes ARNs of them.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import defaultdict

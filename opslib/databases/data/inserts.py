@@ -1,7 +1,5 @@
 """Rows that are added by hand (`inserts` of the target's file): tried first, added as shown."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Queries that a target's file names, or any SELECT: its database refuses every write."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

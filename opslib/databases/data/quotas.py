@@ -1,7 +1,5 @@
 """Quotas (`quotas` of the target's file): who uses how much of what is allowed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.core import (

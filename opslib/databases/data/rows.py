@@ -3,8 +3,6 @@
 What a statement is and does is asked of the database: see `effects`.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Rows taken out of every view by a flag, where rows are never removed (`database.soft_delete`)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import NamedTuple

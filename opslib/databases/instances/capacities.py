@@ -5,8 +5,6 @@ of each instance, not of the cluster:
 https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

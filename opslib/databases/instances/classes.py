@@ -1,7 +1,5 @@
 """RDS instances: how one is sized and loaded, and another class for it, now or in its window."""
 
-from __future__ import annotations
-
 from opslib.core import (
     Action,
     Connection,

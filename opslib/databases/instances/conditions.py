@@ -4,8 +4,6 @@ A table of rules over what RDS describes; who can reach it, by its security grou
 readers are behind.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from functools import partial
 

@@ -1,7 +1,5 @@
 """What RDS itself reported of a database: failovers, restarts, failures, storage."""
 
-from __future__ import annotations
-
 import re
 
 from opslib.core import (

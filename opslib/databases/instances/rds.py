@@ -1,7 +1,5 @@
 """A target's database as RDS knows it: an Aurora cluster or an instance, and its snapshots."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Read replicas of RDS instances: one more instance that follows the writer and answers reads."""
 
-from __future__ import annotations
-
 from opslib.core import (
     Connection,
     Finding,

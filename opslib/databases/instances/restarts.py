@@ -1,7 +1,5 @@
 """An instance restarted, or the other one of a Multi-AZ pair or a cluster put in its place."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 

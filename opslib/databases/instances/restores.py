@@ -4,8 +4,6 @@ It is planned with everything that RDS would otherwise leave at its defaults. Th
 is never touched.
 """
 
-from __future__ import annotations
-
 from datetime import UTC
 
 from opslib.core import (

@@ -1,7 +1,5 @@
 """Snapshots and backups of a database: which there are, whether they are well, taking one."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """Whether a database serves: its state, what that asks for, a login, its rows, what waits."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

@@ -3,8 +3,6 @@
 It grows while it serves, and never shrinks.
 """
 
-from __future__ import annotations
-
 import math
 from datetime import timedelta
 

@@ -5,8 +5,6 @@ allows: so it can be practised with one. Which action a call takes, and on what,
 whether policies allow that, moto's own reader of them.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime

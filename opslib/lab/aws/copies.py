@@ -1,7 +1,5 @@
 """What moto and the corrections hold: copied, put back, or taken away by account."""
 
-from __future__ import annotations
-
 import copyreg
 import functools
 import io

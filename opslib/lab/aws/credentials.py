@@ -3,8 +3,6 @@
 The keys have a shape that AWS never gives out, so they are valid nowhere else.
 """
 
-from __future__ import annotations
-
 import hashlib
 from functools import cache
 

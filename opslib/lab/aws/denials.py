@@ -1,7 +1,5 @@
 """Calls that the lab refuses: of keys that it does not know, that a fault denies, that IAM does."""
 
-from __future__ import annotations
-
 from opslib.lab.aws import authorizations
 from opslib.lab.aws.operations import AwsError, Call
 

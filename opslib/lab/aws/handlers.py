@@ -1,7 +1,5 @@
 """What an estate's own code looks like to the lab: a function's handler, its invocation, an API."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """The ids that moto draws."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

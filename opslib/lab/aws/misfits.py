@@ -1,7 +1,5 @@
 """Why a target does not fit what the lab knows of its system, in words that lead to its file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """moto with less to load: a lab is up sooner and takes less memory."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -12,8 +12,6 @@
 An operation that nobody answers goes to moto unchanged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime

@@ -9,8 +9,6 @@ empties) and
 `tick(world, now)` are called where they are there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 from importlib import import_module

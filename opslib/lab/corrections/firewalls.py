@@ -1,7 +1,5 @@
 """AWS WAF. Moto takes addresses that are none, and what belongs to CloudFront in every region."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """API Gateway. moto makes authorizers and does not list them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.lab.aws.operations import Call, answers

@@ -4,8 +4,6 @@ Moto's endpoints are available at once, keep showing when they are deleted, and 
 default groups let nobody in, where AWS's let in each other's members.
 """
 
-from __future__ import annotations
-
 import threading
 from typing import Any
 

@@ -9,8 +9,6 @@ A fault may protect keys, which the answer then lists as errors, as AWS does in 
 `place.faults["protected_keys"] = ("books/7/",)`: what begins so cannot be deleted.
 """
 
-from __future__ import annotations
-
 import re
 import threading
 from datetime import datetime

@@ -3,8 +3,6 @@
 A token says where to go on, and belongs to the request that it was answered to.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -5,8 +5,6 @@ report: moto's has no row of root, no region and no service of a key's use. And 
 role, for how long, with which policy.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

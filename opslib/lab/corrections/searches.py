@@ -4,8 +4,6 @@ moto's DescribeDomain calls its service software `SoftwareUpdateOptions`, which 
 says nothing of what is under way, and names a VPC's domain without its VPC.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.lab.aws.operations import Call, Result, answers

@@ -4,8 +4,6 @@ In moto, after AWSCURRENT was moved to another version, get_secret_value still g
 
 and every version of a secret was made just now."""
 
-from __future__ import annotations
-
 import json
 import time
 from datetime import datetime

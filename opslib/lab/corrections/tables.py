@@ -4,8 +4,6 @@ and always provisioned.
 What a write replaces is kept beside its table, so that a moment can be gone back to.
 """
 
-from __future__ import annotations
-
 import copy
 import threading
 from datetime import UTC, datetime, timedelta

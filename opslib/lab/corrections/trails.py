@@ -3,8 +3,6 @@
 They show at once; in AWS it takes minutes.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -6,8 +6,6 @@ user anew
 when an invitation is sent again, and takes any temporary password. Invitations that would be mailed
 are kept here. An app client has one secret only, which nothing can add to."""
 
-from __future__ import annotations
-
 import json
 import secrets
 import string

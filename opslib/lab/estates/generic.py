@@ -1,7 +1,5 @@
 """Drills of any system: what can go wrong with whatever a target's file describes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """What a system answers of which only its target's file is known: healthy, as far as it goes."""
 
-from __future__ import annotations
-
 import re
 import uuid
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """How an estate begins and how its day goes on: from its data, its target's file and its Python."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field

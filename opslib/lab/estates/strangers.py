@@ -5,8 +5,6 @@ with the tables that the file names, empty; DynamoDB's hold a few items; its met
 good side of their thresholds.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """A system's estate out of its folder: estate.yaml, drills.yaml, and three files of SQL."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field

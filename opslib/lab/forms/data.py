@@ -5,8 +5,6 @@ Texts may name what the target's file describes, `{functions.api.name}`: see
 Durations are written as `25m`, `3h25m`, `7d`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import timedelta

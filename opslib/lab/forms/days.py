@@ -1,7 +1,5 @@
 """What an estate's YAML may say of a day: requests, log lines, metrics, what runs by the clock."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import field

@@ -1,7 +1,5 @@
 """An estate's files, YAML beside SQL, read strictly: what is wrong is said with file and line."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass

@@ -1,7 +1,5 @@
 """Values of an estate's YAML: durations as `25m`, `3h25m`, `7d`; ranges."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 from typing import Annotated, Any

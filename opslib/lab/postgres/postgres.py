@@ -9,8 +9,6 @@ moment. A standby is a
 second server that follows this one by streaming replication.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess

@@ -6,8 +6,6 @@ root they run under an unprivileged uid that owns the folder; what that uid cann
 where it can.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import pwd

@@ -1,7 +1,5 @@
 """The buckets of a target's file, set as it says, and what is put there as of some time."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Any
 

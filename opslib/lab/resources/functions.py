@@ -5,8 +5,6 @@ Their versions, which of them is live and since when, and what a deployment does
 A version's description says what was built: `2026.11.19 git 3f9ac21 schema b2e4d6c8f056`.
 """
 
-from __future__ import annotations
-
 import base64
 import copy
 import io

@@ -1,7 +1,5 @@
 """Alarms and dashboards, as CloudWatch is asked for them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any

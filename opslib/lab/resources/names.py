@@ -1,7 +1,5 @@
 """Names out of a target's facts, in the few words that the estates use."""
 
-from __future__ import annotations
-
 import zlib
 from datetime import datetime
 from random import Random

@@ -1,7 +1,5 @@
 """A VPC: private subnets in two zones, a subnet group for RDS, security groups, endpoints."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

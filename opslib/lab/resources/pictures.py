@@ -1,7 +1,5 @@
 """Real JPEGs: small ones of book covers, and big ones as a good camera makes them."""
 
-from __future__ import annotations
-
 import io
 import struct
 from functools import cache

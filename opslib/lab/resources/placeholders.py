@@ -11,8 +11,6 @@
 {source_secret_arn}
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from random import Random

@@ -1,7 +1,5 @@
 """The queues of a target's file, their dead-letter queues, and what hands them to functions."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime

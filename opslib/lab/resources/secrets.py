@@ -1,7 +1,5 @@
 """Secrets as an app has them."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """ECS services of a target's file: cluster, images, revisions, what runs, its load balancer."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping

@@ -1,7 +1,5 @@
 """DynamoDB tables of a target's file: as it describes them, with the estate's items."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

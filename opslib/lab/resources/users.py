@@ -1,7 +1,5 @@
 """The Cognito pool that a target's file names, with its users and their rows."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """The app behind a target's API: an estate's routes, its log lines, what a drill does to it."""
 
-from __future__ import annotations
-
 import re
 import time
 import uuid

@@ -1,7 +1,5 @@
 """The functions that run by the clock: their log lines and what Lambda counts of them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """The requests of a day as an estate's `traffic` tells them: routes, users, mishaps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache

@@ -3,8 +3,6 @@
 The API's requests, single invocations, and what a drill adds and takes with it.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta

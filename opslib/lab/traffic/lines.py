@@ -1,7 +1,5 @@
 """Log lines as Lambda writes them around an invocation, and as an app's JSON log has them."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime, timedelta
 from functools import cached_property

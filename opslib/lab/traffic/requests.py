@@ -1,7 +1,5 @@
 """A request to an app and its answer, as the app's own modules see them."""
 
-from __future__ import annotations
-
 import base64
 import hmac
 import json

@@ -6,8 +6,6 @@ waits 504: no task says so. (A load balancer whose targets all fail sends reques
 same; but ECS takes such tasks out of the group as fast as it brings new ones.)
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta

@@ -5,8 +5,6 @@ A pure function of the minute and of the lab's seed.
 Log lines and metrics are both made from what `happened`, so they agree with one another.
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

@@ -10,8 +10,6 @@ of the version that was live then is cut off by itself. A version that is bad is
 `deploy`. A line that is no request's: verb `lines`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The verbs that drills are made of."""
 
-from __future__ import annotations
-
 from opslib.lab.verbs import (
     access,
     databases,

@@ -1,7 +1,5 @@
 """Verbs about what stands around the app: permissions, network, buckets, users."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Verbs about the database: connections, sessions, state, indexes, statements, rows."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Verbs about functions: deployments, settings changed by hand, reserved concurrency."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime, timedelta

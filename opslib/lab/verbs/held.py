@@ -1,7 +1,5 @@
 """Verbs about what AWS holds: one thing of a service is another way, or is gone."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Verbs about the jobs of the target's file: rows, what their log says, their dead letters."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import field

@@ -1,7 +1,5 @@
 """Verbs about what is asked and measured: requests, lines, metrics, what the address answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Verbs about what is beside the database: the search domain, and the cache."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

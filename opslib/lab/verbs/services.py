@@ -1,7 +1,5 @@
 """Verbs about ECS services: a revision that cannot live, no room, targets that fail, images."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from dataclasses import field

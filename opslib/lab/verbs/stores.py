@@ -1,7 +1,5 @@
 """Verbs about what is stored: messages in queues, objects in buckets."""
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Iterator

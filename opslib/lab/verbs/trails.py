@@ -3,8 +3,6 @@
 The events alone are put there: what they would have changed is as it was.
 """
 
-from __future__ import annotations
-
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Verbs about state machines: items that come in, and what really becomes of them."""
 
-from __future__ import annotations
-
 from dataclasses import field
 from uuid import UUID
 

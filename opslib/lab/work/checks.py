@@ -1,7 +1,5 @@
 """What an app's health answers say of the things that it depends on."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any

@@ -4,8 +4,6 @@ No migration tool is here. What Alembic would do is done with the SQL of the est
 to the revision that the task's variable names as the newest of its image; and its lines say so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 

@@ -4,8 +4,6 @@ Those of jobs have workers of their own. A message that fails comes back when it
 ends, and goes to the dead letters when it was received too often.
 """
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What an app's API answers about the jobs of an item: the latest one, and what starts another."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The state machines of a target's file, and their executions before the lab's start."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Rows of the tables that a target's file calls jobs: those of the last month, those of a drill."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple

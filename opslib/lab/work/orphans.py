@@ -4,8 +4,6 @@ As in real apps, a key of the bucket is compared with the table's after its pref
 nothing stops a clean-up that would take everything.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from psycopg import sql

@@ -3,8 +3,6 @@
 A job takes two seconds here; what its log says it took is what it would take.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """What a service waits for: by its own lines, and by the key metrics of what it asks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.core import (

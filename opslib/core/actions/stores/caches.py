@@ -1,7 +1,5 @@
 """What is done to a cache: a command about one key; keys that are taken away, and brought back."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from typing import Any

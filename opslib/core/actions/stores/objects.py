@@ -1,7 +1,5 @@
 """Actions on versions of objects: thousands at once, each told apart by its version's id."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """What is done to a search domain: requests to it, and documents that are put or taken away."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any

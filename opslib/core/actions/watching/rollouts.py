@@ -2,8 +2,6 @@
 task of its own, with another command than its service's, to its exit code.
 """
 
-from __future__ import annotations
-
 import math
 from functools import partial
 from typing import Any, NamedTuple

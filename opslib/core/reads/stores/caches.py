@@ -3,8 +3,6 @@
 https://valkey.io/commands/scan/
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from typing import Any

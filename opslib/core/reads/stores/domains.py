@@ -1,7 +1,5 @@
 """The target's search domain (OpenSearch), asked by signed requests; its errors in our words."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 from urllib.parse import urlsplit

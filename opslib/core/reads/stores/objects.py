@@ -1,7 +1,5 @@
 """Objects of buckets as they are, and items of DynamoDB's tables by the keys that they have."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable

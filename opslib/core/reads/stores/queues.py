@@ -1,7 +1,5 @@
 """A queue of SQS as it is, by its name; its messages, hidden while they are looked at."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Some rows of a table, the same ones each time: are the objects there that they name?"""
 
-from __future__ import annotations
-
 from functools import partial
 
 from opslib.core.connections.connection import Connection

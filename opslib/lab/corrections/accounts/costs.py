@@ -4,8 +4,6 @@ What the targets of the account describe costs, by a small table of prices (USD 
 of eu-central-1), less at the weekend. The last day is not all in, as in AWS.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random

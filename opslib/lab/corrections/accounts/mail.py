@@ -5,8 +5,6 @@ held here, by account and region, as the API tells it; an account of which nothi
 new: in the sandbox, with nothing in it.
 """
 
-from __future__ import annotations
-
 import copy
 from datetime import UTC
 from typing import Any

@@ -4,8 +4,6 @@ Source: "Evaluating an alarm" and "Configuring how CloudWatch alarms treat missi
 guide.
 """
 
-from __future__ import annotations
-
 import json
 import operator
 from collections.abc import Callable, Mapping

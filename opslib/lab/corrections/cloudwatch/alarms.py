@@ -7,8 +7,6 @@ minute in which
 its metric crossed the threshold, not that of the call that found it.
 """
 
-from __future__ import annotations
-
 import json
 import threading
 from datetime import UTC, datetime

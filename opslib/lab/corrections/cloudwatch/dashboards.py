@@ -3,8 +3,6 @@
 Plain moto keeps a body that no console could draw, and the wrong time of change.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

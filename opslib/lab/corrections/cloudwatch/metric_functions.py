@@ -7,8 +7,6 @@ division by zero drops its point. Functions of one line that aggregate answer a 
 line.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace

@@ -2,8 +2,6 @@
 for.
 """
 
-from __future__ import annotations
-
 import operator
 import re
 from collections.abc import Callable

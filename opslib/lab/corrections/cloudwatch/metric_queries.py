@@ -3,8 +3,6 @@
 GetMetricData and alarms use it.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence

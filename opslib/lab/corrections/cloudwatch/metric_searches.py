@@ -3,8 +3,6 @@
 Sources: "CloudWatch search expression syntax" and "CloudWatch Metrics Insights query components".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator
 

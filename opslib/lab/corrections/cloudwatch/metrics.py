@@ -21,8 +21,6 @@ The gauges' values are kept each minute. `rhythms.set_anchor(start, clock_offset
 baselines to the lab's day.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Mute rules of alarms, which moto does not have. One of a cron expression never begins here."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -3,8 +3,6 @@
 Source: "CloudWatch statistics definitions" in the user guide.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ container's variables, and returns an exit code with the lines that it wrote. Wi
 without a command, the container goes on until it is stopped.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """ECS's history of service deployments and revisions, which moto does not have."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from opslib.lab.aws.operations import Call, Result, answers

@@ -5,8 +5,6 @@ containers need: `place.memory["containers"] = {family: {"memory_mb": 900, "vari
 A fault of the place goes before all that: `place.faults["tasks"] = {family or "*": kind}`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 An image's `lab_scan` says how many of each severity were found: `{"CRITICAL": 2}`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.lab.aws.operations import Call, Result, answers

@@ -4,8 +4,6 @@ Moto takes a policy of a target that is not there, gives one that is replaced an
 beside the old ones, never scales, and has no activities.
 """
 
-from __future__ import annotations
-
 import uuid
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """A service's scheduler: deployments, tasks that start, fail and drain, events in AWS's words."""
 
-from __future__ import annotations
-
 import math
 import uuid
 import zlib

@@ -4,8 +4,6 @@ Clusters and task definitions stay moto's; services, their tasks and deployments
 Tasks of RunTask are in `alone`.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta

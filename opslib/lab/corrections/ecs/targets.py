@@ -4,8 +4,6 @@
 `timeout` for none.
 """
 
-from __future__ import annotations
-
 import json
 from fnmatch import fnmatchcase
 from typing import Any

@@ -11,8 +11,6 @@ while an update runs a second one is a ResourceConflictException; publishing wha
 gives the last version.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any

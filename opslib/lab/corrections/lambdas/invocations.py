@@ -12,8 +12,6 @@ than a function's reserved concurrency are TooManyRequestsException, and Throttl
 asynchronous waits its turn.
 """
 
-from __future__ import annotations
-
 import base64
 import itertools
 import json

@@ -5,8 +5,6 @@ Here a mapping tells of its last batch what it is given, `OK` when nothing else 
 found by any name of its function. It hands nothing over: the lab's workers look whether it is on.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.lab.aws.operations import Call, Result, answers

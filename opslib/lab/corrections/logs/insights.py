@@ -5,8 +5,6 @@ Plain moto ignores filter, stats, parse and sort, and takes a query that is malf
 Read by `_insights_language`; queries are complete as soon as they are started.
 """
 
-from __future__ import annotations
-
 import json
 import uuid
 from collections.abc import Iterable, Sequence

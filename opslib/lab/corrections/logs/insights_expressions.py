@@ -3,8 +3,6 @@
 Reads the expressions of a query into functions of a row, or of a group's rows in stats.
 """
 
-from __future__ import annotations
-
 import operator
 import re
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Logs Insights: reads a query into commands. What cannot be read is a QueryError, with where."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

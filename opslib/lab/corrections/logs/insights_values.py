@@ -5,8 +5,6 @@ number is one
 where a number is wanted.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -3,8 +3,6 @@
 One time-ordered list a group, one a stream, searched with bisect.
 """
 
-from __future__ import annotations
-
 import itertools
 import threading
 from bisect import bisect_left, bisect_right

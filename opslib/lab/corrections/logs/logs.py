@@ -10,8 +10,6 @@ Estates append in bulk, in-process; the group and its streams are made when they
     "START …"), …])
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Callable, Iterable, Sequence

@@ -3,8 +3,6 @@
 Moto's replication groups have no clusters, its clusters neither security groups nor parameters.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.lab.aws.operations import Call, Result, answers

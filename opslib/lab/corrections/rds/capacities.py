@@ -4,8 +4,6 @@ What a new upper bound makes of max_connections waits, as in AWS, until an insta
 the lab's PostgreSQL itself goes on as it is.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from moto.rds.models import DBCluster, DBInstance, DBInstanceClustered

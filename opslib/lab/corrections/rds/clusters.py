@@ -7,8 +7,6 @@ It can be logged in
 to while the cluster has an available instance.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import threading

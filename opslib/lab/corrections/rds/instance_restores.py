@@ -8,8 +8,6 @@ but what is given. Unlike in AWS its `DBName` is a name of its own, because all 
 server.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 

@@ -10,8 +10,6 @@ maintenance window waits until it is applied at once: no clock applies it, so th
 same on every day.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

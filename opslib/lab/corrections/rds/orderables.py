@@ -3,8 +3,6 @@
 Moto knows none for PostgreSQL, and takes every word for a class.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

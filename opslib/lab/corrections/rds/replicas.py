@@ -7,8 +7,6 @@ after a restore: so
 that it can be written to, snapshot and restored like every other instance.
 """
 
-from __future__ import annotations
-
 import psycopg
 from moto.rds.models import DBInstance
 

@@ -9,8 +9,6 @@ default security
 group, and no scaling but what is given.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime
 from typing import Any

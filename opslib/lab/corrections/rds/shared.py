@@ -1,7 +1,5 @@
 """What instances, their replicas and their restores have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 

@@ -4,8 +4,6 @@ It runs a definition in a thread, against the lab, with what the machine's role 
 waits a twentieth of what its definition says.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import threading

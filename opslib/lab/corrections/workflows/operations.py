@@ -4,8 +4,6 @@ moto calls each unnamed execution "None", cannot page or redrive them, and keeps
 threads that run them.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import uuid

@@ -2,8 +2,6 @@
 balancer, Aurora, S3.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from opslib.lab.estates.ai_studio.application import APPLICATION

@@ -1,7 +1,5 @@
 """What the studio answers, as far as health goes; and what its users have made."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """bluemoxon, the book-collection app: Lambda, API Gateway, Aurora, SQS, S3, Cognito."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from opslib.lab.estates.bluemoxon.application import APPLICATION

@@ -1,7 +1,5 @@
 """The collection's own API: its health, its books, and all that the estate's Python brings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

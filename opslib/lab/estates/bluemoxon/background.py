@@ -1,7 +1,5 @@
 """What the collection's functions do: the jobs, the scraper, the clean-up, the copy to staging."""
 
-from __future__ import annotations
-
 import time
 from datetime import timedelta
 from typing import Any

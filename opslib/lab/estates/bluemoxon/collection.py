@@ -3,8 +3,6 @@
 Staging is an older copy of production: fewer books and listings under the same keys, other values.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """dms, a document management system: Lambda, Step Functions, S3, Aurora, OpenSearch, Cognito."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from opslib.lab.estates.dms.application import APPLICATION

@@ -1,7 +1,5 @@
 """What the functions of the document system do."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Any
 

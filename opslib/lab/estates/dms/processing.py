@@ -1,7 +1,5 @@
 """How a document is processed: from its message to its entry in the index."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """image-caption, a caption generator: ECS on Fargate behind a load balancer, S3, Cognito."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from opslib.lab.estates.image_caption.application import APPLICATION

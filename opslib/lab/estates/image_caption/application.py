@@ -2,8 +2,6 @@
 its users have put there: images, a copy of each, and captions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any

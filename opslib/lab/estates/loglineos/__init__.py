@@ -3,8 +3,6 @@
 Lambda, API Gateway, RDS, Terraform's state.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from opslib.lab.estates.loglineos.application import APPLICATION

@@ -1,7 +1,5 @@
 """What the ledger's own code does: its endpoints, its migrations, the statements of a day."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 What the file names of ElastiCache describes it; the server is reached without TLS all the same.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from opslib.lab.aws import ids

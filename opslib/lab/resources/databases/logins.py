@@ -3,8 +3,6 @@
 Role and database, the secret that opens it, and the app's own connections.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

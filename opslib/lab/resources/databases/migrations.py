@@ -1,7 +1,5 @@
 """An app's migrations and what applies them, whatever its own table of them is like."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias

@@ -1,7 +1,5 @@
 """The database of a target's file: its instance or cluster with backups, the app's pool."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Statements of an estate's statements.sql, asked by its app; and many rows at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The certificates of the target's domains, as ACM would have issued them half a year ago."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 from cryptography import x509

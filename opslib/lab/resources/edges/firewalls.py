@@ -1,7 +1,5 @@
 """AWS WAF's set of blocked addresses, and the web ACL with its rule, of a target's file."""
 
-from __future__ import annotations
-
 from opslib.lab.places import Place
 
 _METRIC = {"SampledRequestsEnabled": True, "CloudWatchMetricsEnabled": True}

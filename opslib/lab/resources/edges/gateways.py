@@ -3,8 +3,6 @@
 Nothing goes through it: the app answers by itself. It is there to be looked at.
 """
 
-from __future__ import annotations
-
 from typing import Any
 from urllib.parse import urlsplit
 

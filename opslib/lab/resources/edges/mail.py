@@ -1,7 +1,5 @@
 """What a target's file says of its mail: an account out of the sandbox, its senders proved."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A request to the stand-in for OpenSearch, and what goes wrong with it."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from typing import Any

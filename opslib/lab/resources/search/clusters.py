@@ -1,7 +1,5 @@
 """What the stand-in for OpenSearch says of its cluster: colours, shards, disks, searches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 

@@ -1,7 +1,5 @@
 """Documents in the stand-in for OpenSearch: found, read, written."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from opslib.lab.resources.search import indices

@@ -1,7 +1,5 @@
 """The domain of a target's file: as AWS describes it, its documents, snapshots and quiet day."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from functools import partial

@@ -9,8 +9,6 @@ searching   searches that run: {index, seconds, source}
 denied      what fine-grained access control forbids everybody
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """What the stand-in for OpenSearch can be asked: a pattern of the path for each operation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """OpenSearch's queries, the few that the stand-in understands; others are an error, as there."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

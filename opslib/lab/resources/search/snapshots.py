@@ -1,7 +1,5 @@
 """Snapshots of the stand-in for OpenSearch, and what is restored from them."""
 
-from __future__ import annotations
-
 import re
 from fnmatch import fnmatchcase
 from typing import Any

@@ -4,8 +4,6 @@
 `es`) of one of the lab's users, or it is 403, in the words of the real one.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 What the state names is what stands in the lab: identifiers, ARNs and settings are read there.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -3,8 +3,6 @@
 A state (format 4), and a plan as `terraform show -json` tells it (1.2).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
