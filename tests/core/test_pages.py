@@ -41,3 +41,14 @@ def test_a_token_that_comes_again_is_no_end(operation: str) -> None:
     same: dict[str, object] = {key: [{}], token: "a"}
     with pytest.raises(OpsError, match="token"):
         pages(operation, same, same, same)
+
+
+def test_queues_are_listed_in_pages_since_sqs_ends_after_a_thousand_without_a_word() -> None:
+    left = [b'{"QueueUrls": ["a", "b"], "NextToken": "more"}', b'{"QueueUrls": ["c"]}']
+    ops, sizes = canned.connection(lambda *_: (200, left.pop(0))), []
+    ops.client("sqs").meta.events.register(
+        "provide-client-params.sqs.ListQueues",
+        lambda params, **_: sizes.append(params.get("MaxResults")),
+    )
+    assert ops.pages("sqs", "list_queues", "QueueUrls[]") == ["a", "b", "c"]
+    assert sizes == [1000, 1000]

@@ -204,6 +204,8 @@ def errors(
 
 
 _TOKENS = ("NextToken", "nextToken", "NextMarker", "NextPageToken")
+# SQS ends after 1,000 without a word, unless pages of a size are asked for
+_SIZED = {"list_queues": 1000, "list_dead_letter_source_queues": 1000}
 
 
 def answers_of(client: Any, operation: str, parameters: Json) -> Any:
@@ -217,7 +219,8 @@ def answers_of(client: Any, operation: str, parameters: Json) -> Any:
 
     call = getattr(client, operation)
     if client.can_paginate(operation):
-        return client.get_paginator(operation).paginate(**parameters)
+        sized = {"PaginationConfig": {"PageSize": _SIZED.get(operation)}}
+        return client.get_paginator(operation).paginate(**sized | parameters)
     model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
     given, told = (of.members if of else {} for of in (model.input_shape, model.output_shape))
     token = next((each for each in _TOKENS if each in given and each in told), None)
