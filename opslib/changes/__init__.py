@@ -2,7 +2,7 @@
 
 from opslib.changes.approving import approve, show_plan
 from opslib.changes.differences import check_configuration
-from opslib.changes.named import check_named, list_names
+from opslib.changes.named import check_named, list_names, not_read
 from opslib.changes.recent import check_recent
 from opslib.changes.resources import is_described, read_resources
 from opslib.changes.trail.reconciling import reconcile
@@ -26,6 +26,7 @@ __all__ = [
     "list_changes",
     "list_names",
     "look_up",
+    "not_read",
     "plan_resume",
     "plan_undo",
     "read_resources",

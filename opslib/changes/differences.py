@@ -244,9 +244,9 @@ def _absent(ops: Connection, described: Described, was: Memory) -> Iterator[Find
 
 def _unread(ops: Connection, described: Described) -> Iterator[Finding]:
     """What could not be asked, by the permission that it needs."""
-    for asked, (exc, names) in sorted(described.unread.items()):
+    for asked, (exc, keys) in sorted(described.unread.items()):
         why = rules.accepted(ops, ("read", asked, ""))
         found = unread(f"configuration by {asked}", exc)
-        shown = ", ".join(list(dict.fromkeys(names))[:_SOON])
-        seen = f"not compared: {count(len(names), 'resource')} ({shown}). {found.seen}"
+        shown = ", ".join(" ".join(key) for key in [*dict.fromkeys(keys)][:_SOON])
+        seen = f"not compared: {count(len(keys), 'resource')} ({shown}). {found.seen}"
         yield replace(found, seen=seen, status="ok" if why else found.status)

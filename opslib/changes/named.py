@@ -1,9 +1,12 @@
 """What resources name and is not there: a trigger, a target, dead letters, a role."""
 
 import re
+from collections.abc import Container
+from dataclasses import replace
 
-from opslib.changes.resources import data, read_resources
-from opslib.core import Connection, Finding, Findings, Question, check, count, targets
+from opslib.changes import rules
+from opslib.changes.resources import Described, data, read_resources, table
+from opslib.core import Connection, Finding, Findings, Question, check, count, targets, unread
 
 _MAY = re.compile('"(Statement|sourceQueueArns)"')  # who may do what; that need not be there
 _BY = ["registeredBy"]  # who once did it
@@ -11,14 +14,15 @@ _ALLOWS = {"role", "inline policy", "policy", "key"}
 
 
 @check("Is what is named there?")
-def check_named(ops: Connection) -> Findings:
-    """Functions, queues, topics, tables, workflows and roles that what is described names, settings
-    and variables alike; those of other accounts and regions are left out.
+def check_named(ops: Connection, kind: str = "") -> Findings:
+    """Functions, queues, topics, tables, workflows and roles that what is described (or what is of
+    a `kind`) names, settings and variables alike; those of other accounts and regions are left out.
     """
+    described = read_resources(ops, kind)
     here = {"region": ops.target.region, "account": ops.target.account}
     texts = {
         " ".join(key): "\n".join(t for t in targets.texts(body, _BY) if not _MAY.search(t))
-        for key, body in read_resources(ops).items()
+        for key, body in described.found.items()
         if key[0] not in _ALLOWS
     }
 
@@ -40,7 +44,22 @@ def check_named(ops: Connection) -> Findings:
         return gone or [asked.ok(count(len(named), kind))] * bool(named)
 
     found = ops.each(look, data("named"), "every {}")
-    return Findings(finding for each in found.values() for finding in each)
+    told = Findings(finding for each in found.values() for finding in each)
+    told += not_read(ops, "what is named", described, table().keys() - _ALLOWS)
+    return told
+
+
+def not_read(
+    ops: Connection, asked: str, described: Described, kinds: Container[str]
+) -> list[Finding]:
+    """That something of these kinds could not be read, and nobody accepts that; else nothing."""
+    for operation, (exc, keys) in sorted(described.unread.items()):
+        of = [" ".join(key) for key in keys if key[0] in kinds]
+        if of and not rules.accepted(ops, ("read", operation, "")):
+            found = unread(asked, exc)
+            seen = f"not known of {count(len(of), 'resource')} ({of[0]} …). {found.seen}"
+            return [replace(found, seen=seen)]
+    return []
 
 
 def list_names(ops: Connection, kind: str) -> set[str]:

@@ -47,7 +47,7 @@ class Described:
 
     found: dict[Key, Any] = field(default_factory=dict)
     absent: list[Key] = field(default_factory=list)
-    unread: dict[str, tuple[OpsError, list[str]]] = field(default_factory=dict)
+    unread: dict[str, tuple[OpsError, list[Key]]] = field(default_factory=dict)
 
     def called(self, key: Key) -> str:
         """What people call it, where its name is an id; empty where nothing says so."""
@@ -78,11 +78,12 @@ def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
     return Described(still, list(absent), reading.unread)
 
 
-def read_resources(ops: Connection) -> dict[Key, Any]:
-    """What AWS says of all that the file names and that leads to, by kind and name; UNREAD."""
+def read_resources(ops: Connection, kind: str = "") -> Described:
+    """What AWS says of all that the file names and what that leads to; or only of a `kind`."""
     reading = _Reading(ops)
-    reading.read(key for key in _named(ops) if table()[key[0]]["call"][0] not in OWN)
-    return reading.found
+    of_aws = [key for key in _named(ops) if table()[key[0]]["call"][0] not in OWN]
+    reading.read([key for key in of_aws if kind in ("", key[0])], follow=not kind)
+    return Described(reading.found, unread=reading.unread)
 
 
 def is_described(ops: Connection) -> bool:
@@ -137,9 +138,9 @@ class _Reading:
         self.asked: set[Key] = set()
         self.empty: set[Key] = set()  # asked, and there is none
         self.silent: set[str] = set()  # kinds of which not all could be listed
-        self.unread: dict[str, tuple[OpsError, list[str]]] = {}
+        self.unread: dict[str, tuple[OpsError, list[Key]]] = {}
 
-    def read(self, keys: Iterable[Key]) -> None:
+    def read(self, keys: Iterable[Key], follow: bool = True) -> None:
         ahead = [key for key in dict.fromkeys(keys) if key not in self.asked]
         while ahead:
             self.asked.update(ahead)
@@ -152,7 +153,7 @@ class _Reading:
                     for to, path in table()[kind].get("leads", {}).items():
                         named = _search(path, body, name) if isinstance(body, dict) else ()
                         led += [(to, each) for each in named or () if isinstance(each, str)]
-            ahead = [key for key in dict.fromkeys(led) if key not in self.asked]
+            ahead = [key for key in dict.fromkeys(led) if follow and key not in self.asked]
 
     def _one(self, key: Key) -> dict[Key, Any]:
         """The resource of that name; or all that a call lists for it, where it lists several."""
@@ -207,7 +208,7 @@ class _Reading:
             if service not in OWN:
                 named = self._ops.client(service).meta.method_to_api_mapping[operation]
                 asked = f"{service}:{named}"
-            self.unread.setdefault(asked, (exc, []))[1].append(" ".join(key))
+            self.unread.setdefault(asked, (exc, []))[1].append(key)
             return UNREAD
 
 

@@ -1,10 +1,11 @@
 """The target's key metrics against their thresholds."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
+from typing import Any
 
 import jmespath
 
@@ -82,24 +83,29 @@ def check_troubles(ops: Connection, hours: float = 24, kind: str = "") -> Findin
     Of each resource that the target's file names and those it leads to, or those of a `kind`, by
     the table troubles.yaml. Judged as key metrics are; what was not counted is none.
     """
-    within, asked = window(ops, hours * 60), [*_watched(ops, kind)]
+    within, described = window(ops, hours * 60), changes.read_resources(ops, kind)
+    asked, kinds = (
+        [*_watched(described.found)],
+        {row["kind"] for row in beside(__file__, "troubles")},
+    )
     answered, counted = metrics.answered(ops, asked, within), []
     for metric in asked:
         points = metrics.points(metric, answered, within)
         if len(points):
             counted.append(_finding(metric, points, _summary(metric, points), within))
     told = [each for each in counted if each.status in ("warn", "critical")]
+    told += changes.not_read(ops, "trouble that AWS counts", described, kinds)
     if told or not asked:
         return Findings(told)
     seen = f"none: {len(counted)} of {count(len(asked), 'metric')} counted something"
     return Findings(Question("trouble that AWS counts", "none", "GetMetricData").ok(seen))
 
 
-def _watched(ops: Connection, chosen: str) -> Iterator[Metric]:
-    """The table's metrics of what is described."""
-    for (kind, name), body in changes.read_resources(ops).items():
+def _watched(found: Mapping[tuple[str, str], Any]) -> Iterator[Metric]:
+    """The table's metrics of what was found."""
+    for (kind, name), body in found.items():
         for row in beside(__file__, "troubles") if isinstance(body, dict) else ():
-            if kind != row["kind"] or chosen not in ("", kind):
+            if kind != row["kind"]:
                 continue
             parts = [[*_values(path, body)] for path in row["of"].values()]
             for each, (told, rule) in product(product(*parts), row["metrics"].items()):

@@ -15,6 +15,7 @@ from opslib.changes.forms import Forms
 from opslib.changes.resources import UNREAD, Described
 from opslib.changes.trail import trails
 from opslib.core import NotAllowed, UsageError
+from opslib.core.connections import targets
 from opslib.core.findings import Findings
 from opslib.core.journal import Journal
 
@@ -27,7 +28,7 @@ FIRST: dict[Any, Any] = {QUEUE: WELL, ("function", "api"): {"Timeout": 30, "Vers
 
 
 class Target:
-    name, production = "lab/shop-staging", False
+    name, production, at = "lab/shop-staging", False, targets.Target.at
 
     def __init__(self) -> None:
         self.facts: dict[str, Any] = {}
@@ -210,7 +211,7 @@ def test_what_is_kept_longer_described_otherwise_or_drawn_otherwise_is_told_and_
 
 
 def test_denied_is_unknown_with_its_permission_and_neither_gone_nor_new(report: Reports) -> None:
-    denied = {"sqs:GetQueueAttributes": (NotAllowed("Denied: sqs"), ["queue orders"])}
+    denied = {"sqs:GetQueueAttributes": (NotAllowed("Denied: sqs"), [("queue", "orders")])}
     [found] = report({**FIRST, QUEUE: UNREAD}, unread=denied).troubles
     assert (found.status, found.cause) == ("unknown", "access-denied")
     assert "sqs:GetQueueAttributes" in found.check
@@ -235,7 +236,7 @@ def test_a_day_on_which_it_was_denied_does_not_settle_a_difference(report: Repor
 
 def test_first_denied_and_then_seen_is_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
     report = Reports(monkeypatch)
-    denied = {"sqs:GetQueueAttributes": (NotAllowed("Denied: sqs"), ["queue orders"])}
+    denied = {"sqs:GetQueueAttributes": (NotAllowed("Denied: sqs"), [("queue", "orders")])}
     report({**FIRST, QUEUE: UNREAD}, unread=denied)
     assert report(FIRST).troubles == []
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from opslib.changes import named
+from opslib.changes.resources import Described
+from opslib.core import NotAllowed
 from tests.changes.test_differences import Ops
 
 OUR_ROLE = "arn:aws:iam::111122223333:role"
@@ -25,8 +27,10 @@ THERE = {
 GONE = OURS.format("lambda", "function:gone")
 
 
-def found(monkeypatch: pytest.MonkeyPatch, kind: str, body: Any) -> list[str]:
-    monkeypatch.setattr(named, "read_resources", lambda _: {(kind, "x"): body})
+def found(monkeypatch: pytest.MonkeyPatch, kind: str, body: Any, lost: Any = None) -> list[str]:
+    monkeypatch.setattr(
+        named, "read_resources", lambda *_: Described({(kind, "x"): body}, unread=lost or {})
+    )
     ops: Any = Ops(0, {})
     ops.target.region, ops.target.account = "eu-west-1", "111122223333"
     ops.pages = lambda _, operation, __: THERE[operation]
@@ -96,3 +100,11 @@ def test_what_is_there_is_of_others_or_is_only_allowed_is_not_told(
     monkeypatch: pytest.MonkeyPatch, kind: str, body: Any
 ) -> None:
     assert found(monkeypatch, kind, body) == []
+
+
+def test_what_could_not_be_read_may_name_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = {"lambda:GetFunction": (NotAllowed("denied"), [("function", "x")])}
+    [seen] = found(monkeypatch, "function", "[unread]", lost)
+    assert seen.startswith("not known of 1 resource (function x …). denied")
+    only_allows = {"iam:GetRole": (NotAllowed("denied"), [("role", "worker")])}
+    assert found(monkeypatch, "function", {}, only_allows) == []

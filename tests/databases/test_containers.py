@@ -210,7 +210,7 @@ class Scripted(Connection):
 def test_what_a_failed_command_did_the_proof_says(
     monkeypatch: pytest.MonkeyPatch, code: int | None, now: str, status: str, error: Any, said: str
 ) -> None:
-    monkeypatch.setattr(Select, "perform", lambda self, ops: ops.now_at)
+    monkeypatch.setattr(sql, "value", lambda ops, *_: ops.now_at)
     ops = Scripted(code, now, status)
     container = {"name": "app", "logConfiguration": {}}
     action = OneOff(

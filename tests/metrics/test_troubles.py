@@ -10,7 +10,8 @@ import jmespath
 import pytest
 
 from opslib import changes, connect
-from opslib.core import beside, frame
+from opslib.changes.resources import Described
+from opslib.core import NotAllowed, beside, frame
 from opslib.core.reads import metrics
 from opslib.metrics import keys
 from tests.changes.test_differences import Ops
@@ -55,7 +56,10 @@ OF = {
 
 
 def told(
-    monkeypatch: pytest.MonkeyPatch, counted: dict[tuple[str, str], float], hours_ago: float = 0
+    monkeypatch: pytest.MonkeyPatch,
+    counted: dict[tuple[str, str], float],
+    hours_ago: float = 0,
+    lost: Any = None,
 ) -> list[tuple[str, str]]:
     """Statuses and what is told, where CloudWatch has these for a quarter of an hour, of what OF
     says; and what is well, since.
@@ -77,7 +81,7 @@ def told(
         ]
         return frame([{"time": t, "label": key, "value": v} for t, key, v in rows], metrics.SERIES)
 
-    monkeypatch.setattr(changes, "read_resources", lambda _: SHOP)
+    monkeypatch.setattr(changes, "read_resources", lambda *_: Described(SHOP, unread=lost or {}))
     monkeypatch.setattr(metrics, "answered", answered)
     ops: Any = Ops(0, {})
     ops.now = lambda: NOW
@@ -127,6 +131,16 @@ def test_what_is_healthy_is_not_trouble(monkeypatch: pytest.MonkeyPatch) -> None
         ("AWS/RDS", "OldestReplicationSlotLag"): -1,  # it has no slot
     }
     assert [status for status, _ in told(monkeypatch, healthy)] == ["ok"]
+
+
+def test_what_could_not_be_read_is_unknown_where_the_table_looks_at_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost: Any = {"rds:DescribeDBInstances": (NotAllowed("no"), [("database instance", "db")])}
+    [(status, seen)] = told(monkeypatch, {}, lost=lost)
+    assert (status, "1 resource (database instance db" in seen) == ("unknown", True)
+    lost = {"ec2:DescribeSecurityGroups": (NotAllowed("no"), [("security group", "sg-1")])}
+    assert [status for status, _ in told(monkeypatch, {}, lost=lost)] == ["ok"]
 
 
 @pytest.mark.slow
