@@ -5,7 +5,6 @@ from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,13 +92,16 @@ def told_apart(read: Callable[[N], T], asked: str) -> Callable[[N], tuple[T] | N
     lost = apart.get() if asked else None
 
     def one(name: N) -> tuple[T] | None:
-        found = attempted(partial(read, name))
-        if not isinstance(found, OpsError):
-            return (found,)
-        if lost is None:
-            raise found
-        lost.append((asked.format(name), found))
-        return None
+        try:
+            with understood():
+                return (read(name),)
+        except (UsageError, Refused):
+            raise
+        except OpsError as exc:
+            if lost is None:
+                raise
+            lost.append((asked.format(name), exc))
+            return None
 
     return one
 
