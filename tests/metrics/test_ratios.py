@@ -168,6 +168,10 @@ def test_a_share_says_what_it_is_of_and_divides_by_nothing_without_a_word() -> N
     assert (share.whole, share.wholes) == ("ok + failed", {"ok", "failed"})
     none = pd.DataFrame({"ok": [0.0], "failed": [0.0], "lost": [0.0]}, [NOW])
     assert math.isnan(next(share.windows(none, 0, 1))["value"])
+    [told] = Share("100 * (failed\n  / ok)", of).windows(
+        pd.DataFrame({"ok": [8.0], "failed": [2.0]}, [NOW]), 1, 1
+    )
+    assert told["value"] == 25
     assert Share("ok + failed", of).whole == ""
 
 

@@ -33,11 +33,12 @@ class Share:
     """
 
     def __init__(self, text: str, amounts: Json) -> None:
-        self.text, self.whole, self.wholes = text.strip(), "", set[str]()
+        self.whole, self.wholes = "", set[str]()
         try:
-            tree = ast.parse(self.text, mode="eval").body
+            tree = ast.parse(text.strip(), mode="eval").body
         except SyntaxError as exc:
             raise UsageError(f"{text!r} is no expression: 100 * errors / requests.") from exc
+        self._formula = ast.unparse(tree)  # on one line, as pandas wants it
         for node in ast.walk(tree):
             if not isinstance(node, _PARTS):
                 raise UsageError(f"{text!r}: only names, numbers, + - * / and parentheses.")
@@ -68,7 +69,7 @@ class Share:
         step = min((b - a for a, b in pairwise(times)), default=timedelta(minutes=5))
         found.reverse()
         summed = pd.DataFrame([sums.iloc[first:last].sum() for first, last, _ in found])
-        values = _worth(self.text, summed).where([enough for *_, enough in found])
+        values = _worth(self._formula, summed).where([enough for *_, enough in found])
         for (first, last, _), value, (_, amounts) in zip(
             found, values, summed.iterrows(), strict=True
         ):
