@@ -23,9 +23,9 @@ def list_records(
     if outcome is not None and outcome not in (*OUTCOMES, RUNNING):
         raise unknown_name("outcome", outcome, (*OUTCOMES, RUNNING))
     interruptions.close_abandoned()
-    start = since.astimezone(UTC).isoformat(timespec="milliseconds") if since else ""
-    found = index.rows(start, most=most, target=target, outcome=outcome)
-    return [Record.of(row) for row in reversed(found)]
+    start = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if since else ""
+    found = map(Record.of, reversed(index.rows(start, most=most, target=target, outcome=outcome)))
+    return [record for record in found if since is None or record.started >= since]
 
 
 def unlisted() -> list[str]:

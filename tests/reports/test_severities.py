@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from opslib import UsageError
-from opslib.core import Findings, Question
+from opslib.core import Findings, Question, Target
 from opslib.core.checks.severities import told
 from opslib.records import outcomes
 from opslib.reports import severities
@@ -38,7 +38,8 @@ ABOUT = {
 
 def connection(**facts: Any) -> Any:
     described = type("Facts", (dict,), {})(facts)
-    target = type("Target", (SimpleNamespace,), {"__getitem__": lambda _, key: described[key]})
+    of = {"__getitem__": lambda _, key: described[key], "at": Target.at}
+    target = type("Target", (SimpleNamespace,), of)
     return SimpleNamespace(
         target=target(facts=described, name="shop", key="shop"),
         now=lambda: NOW,
