@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jmespath
 import pytest
 from botocore.exceptions import ClientError
 
+from opslib import core
+from opslib.core import beside
 from opslib.core.checks import causes
 from opslib.core.checks.checks import check, keep
 from opslib.core.connections import calls, sessions
@@ -179,3 +183,19 @@ def test_a_way_on_is_one_that_the_target_has(
     )
     silent = Finding("critical", "the API", "no answer", next=next)
     assert keep(ops, Findings([silent]))[0].next == follow
+
+
+def test_every_condition_of_a_table_of_sayings_is_one() -> None:
+    said = [
+        (path, says["when"])
+        for path in Path(core.__file__).parents[1].rglob("*.yaml")
+        if "lab" not in path.parts
+        for fact in beside(str(path), path.stem)
+        if isinstance(fact, dict)
+        for says in fact.get("says", ())
+        if "when" in says
+    ]
+    assert len(said) > 50
+    for path, when in said:
+        assert isinstance(when, str), f"{path}: {when} (`off` without quotes is no text)"
+        jmespath.compile(when)
