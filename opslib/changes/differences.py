@@ -10,7 +10,7 @@ from opslib.changes import memory, rules
 from opslib.changes.change import DIFFERENT, Change
 from opslib.changes.forms import WAYS, Difference, Forms, own_key
 from opslib.changes.memory import NOTHING, Memory
-from opslib.changes.resources import UNREAD, Described, Key, describe, services, table, was_read
+from opslib.changes.resources import UNREAD, Described, Key, describe, services, table
 from opslib.changes.trail import trails
 from opslib.core import (
     SEVERITY,
@@ -70,7 +70,7 @@ def check_configuration(
     if changes and (trouble := compared.theirs[1]):
         said.append(f"who else did it is not known: {trouble}")
     asked = Question("configuration", "as before", "describe calls")
-    if not found or any(map(was_read, described.found.values())):
+    if not found or described.read:
         found.append(asked.ok("; ".join(said)))
     rows = [change.row() for change in changes]
     return Findings(found, frame(rows, DIFFERENT) if rows else None)

@@ -49,6 +49,12 @@ class Described:
     absent: list[Key] = field(default_factory=list)
     unread: dict[str, tuple[OpsError, list[Key]]] = field(default_factory=dict)
 
+    @property
+    def read(self) -> int:
+        """Of how many of the target's own anything could be read."""
+        mine = (key for key in self.found if "of_account" not in table()[key[0]])
+        return sum(was_read(self.found[key]) for key in mine)
+
     def called(self, key: Key) -> str:
         """What people call it, where its name is an id; empty where nothing says so."""
         path, of = table()[key[0]].get("called"), self.found.get(key)

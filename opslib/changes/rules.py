@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.changes.resources import UNREAD, Described, data, was_read
+from opslib.changes.resources import UNREAD, Described, data
 from opslib.core import Connection, Finding, Json, Question, decoded, fits
 
 _ODD = (LookupError, TypeError, ValueError, AttributeError)  # JMESPath's own are ValueErrors
@@ -46,10 +46,9 @@ def judged(
                 status = rule.get("status", "warn")
                 seen = f"{seen}. See {rule['source']}"
                 yield asked.answer(status, seen, next="changes/configuration")
-    read = sum(map(was_read, plain.values()))
-    told = f"{len(said['rules'])} rules over {read} resources: {broken} broken"
+    told = f"{len(said['rules'])} rules over {described.read} resources: {broken} broken"
     told += f"; accepted: {'; '.join(taken)}" if taken else ""
-    if read:  # of nothing, no rule was kept
+    if described.read:  # of nothing, no rule was kept
         yield Question("rules of configuration", "kept", "describe calls").ok(told)
 
 

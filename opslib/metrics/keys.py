@@ -95,7 +95,7 @@ def check_troubles(ops: Connection, hours: float = 24, kind: str = "") -> Findin
             counted.append(_finding(metric, points, _summary(metric, points), within))
     told = [each for each in counted if each.status in ("warn", "critical")]
     told += changes.not_read(ops, "trouble that AWS counts", described, kinds)
-    if told or not asked:
+    if told or not described.read:
         return Findings(told)
     seen = f"none: {len(counted)} of {count(len(asked), 'metric')} counted something"
     return Findings(Question("trouble that AWS counts", "none", "GetMetricData").ok(seen))
