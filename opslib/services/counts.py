@@ -64,7 +64,7 @@ def _judged(service: Service) -> Finding:
     low, high = held.get("MinCapacity", 0), held.get("MaxCapacity", 0)
     tasks = service.described["desiredCount"]
     off = [name for name, value in held.get("SuspendedState", {}).items() if value]
-    told = {"key": service.key, "tasks": tasks, "of": count(tasks, "task"), "low": low} | facts
+    told = facts | {"key": service.key, "tasks": tasks, "of": count(tasks, "task"), "low": low}
     told |= {"scaled": bool(held), "high": high, "off": ", ".join(off)}
     told |= {"least": facts.get("min_tasks", low), "most": facts.get("max_tasks", high)}
     [found] = sayings(beside(__file__, "counts"), told)

@@ -552,6 +552,6 @@ def test_the_journal_is_on_the_disk_while_the_run_goes_on(project: Project) -> N
     process = running(project, "tests/waits", "-t", TARGET)
     [file] = [f for f in project.files() if f.name.endswith(".journal.jsonl")]
     until(lambda: "\n" in file.read_text())
-    assert json.loads(file.read_text().splitlines()[0])["event"] == "findings"
+    assert json.loads(file.read_text().split("\n")[1])["event"] == "findings"
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
