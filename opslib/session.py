@@ -28,7 +28,7 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
     Unfinished (no answer).
     """
     if (shell := redaction.kernel_shell()) is not None:
-        shell.set_custom_exc((OpsError, NameError, *defects.STOPS), defects.shown)
+        shell.set_custom_exc((OpsError, NameError, *defects.stops()), defects.shown)
     described = targets.load(target)
     if shell is not None:
         injected.check(shell.user_ns)

@@ -26,14 +26,14 @@ def check_named(ops: Connection, kind: str = "") -> Findings:
         if key[0] not in _ALLOWS
     }
 
-    def look(kind: str) -> list[Finding]:
-        pattern = data("named")[kind][3]
+    def look(of: str) -> list[Finding]:
+        pattern = data("named")[of][3].format(**here)
         named: dict[str, list[str]] = {}
         for by, text in texts.items():
-            for name in {*re.findall(pattern.format(**here), text)}:
+            for name in {*re.findall(pattern, text)}:
                 named.setdefault(name, []).append(by)
-        asked = Question(f"{kind}s that are named", "there", f"the list of every {kind}")
-        there = list_names(ops, kind) if named else set()
+        asked = Question(f"{of}s that are named", "there", f"the list of every {of}")
+        there = list_names(ops, of) if named else set()
         gone = [
             asked.critical(
                 f"{name} is not there, and {', '.join(by[:3])} needs it", next="changes/who"
@@ -41,7 +41,7 @@ def check_named(ops: Connection, kind: str = "") -> Findings:
             for name, by in sorted(named.items())
             if name not in there
         ]
-        return gone or [asked.ok(count(len(named), kind))] * bool(named)
+        return gone or [asked.ok(count(len(named), of))] * bool(named)
 
     found = ops.each(look, data("named"), "every {}")
     told = Findings(finding for each in found.values() for finding in each)

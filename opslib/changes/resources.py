@@ -87,8 +87,8 @@ def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
 def read_resources(ops: Connection, kind: str = "") -> Described:
     """What AWS says of all that the file names and what that leads to; or only of a `kind`."""
     reading = _Reading(ops)
-    of_aws = [key for key in _named(ops) if table()[key[0]]["call"][0] not in OWN]
-    reading.read([key for key in of_aws if kind in ("", key[0])], follow=not kind)
+    of_aws = (key for key in _named(ops) if table()[key[0]]["call"][0] not in OWN)
+    reading.read((key for key in of_aws if kind in ("", key[0])), follow=not kind)
     return Described(reading.found, unread=reading.unread)
 
 

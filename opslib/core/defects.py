@@ -1,7 +1,6 @@
 """What nobody foresaw: an error that is none of ours is told as one, with its place and trace."""
 
 import traceback
-from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,7 +16,6 @@ N = TypeVar("N")
 
 _HOME = Path(__file__).parents[2]
 _OURS = Path(__file__).parents[1]
-STOPS = (KeyboardInterrupt, CancelledError)
 _STOPPED = (
     "stopped from outside (■). What was under way is not known; run the cell again. "
     "A change that had begun: opslib records show, changes/resume, changes/undo."
@@ -92,18 +90,22 @@ def told_apart(read: Callable[[N], T], asked: str) -> Callable[[N], tuple[T] | N
     lost = apart.get() if asked else None
 
     def one(name: N) -> tuple[T] | None:
-        try:
-            with understood():
-                return (read(name),)
-        except (UsageError, Refused):
-            raise
-        except OpsError as exc:
-            if lost is None:
-                raise
-            lost.append((asked.format(name), exc))
-            return None
+        found = attempted(lambda: (read(name),))  # an answer may be an error, too: in its tuple
+        if not isinstance(found, OpsError):
+            return found
+        if lost is None:
+            raise found
+        lost.append((asked.format(name), found))
+        return None
 
     return one
+
+
+def stops() -> tuple[type[BaseException], ...]:
+    """What comes when somebody stops a cell. A command needs no asyncio, a kernel has it."""
+    from asyncio import CancelledError
+
+    return KeyboardInterrupt, CancelledError
 
 
 def shown(shell: Any, kind: Any, exc: BaseException, trace: Any, **_: Any) -> None:
@@ -113,7 +115,7 @@ def shown(shell: Any, kind: Any, exc: BaseException, trace: Any, **_: Any) -> No
     And a name that no cell has made, as after the kernel was started anew: what makes it.
     """
     frames = traceback.extract_tb(trace)[1:]  # without IPython's own
-    if isinstance(exc, STOPS):
+    if isinstance(exc, stops()):
         exc.args = (_STOPPED,)
         vars(exc)["_render_traceback_"] = lambda: [f"{kind.__name__}: {exc}"]
     if not isinstance(exc, NameError):

@@ -40,9 +40,6 @@ _CRITICAL_HOURS, _WARN_HOURS = 24, 7 * 24
 _VOLUMES = {"Invocations", "Count", "Requests", "RequestCount", "NumberOfMessagesSent"}
 
 
-_OF = {"instance": "DBInstanceIdentifier", "cluster": "DBClusterIdentifier"}
-
-
 class Counted(NamedTuple):
     """A metric, told by what it is of."""
 
@@ -157,6 +154,13 @@ def _counted(ops: Connection) -> Iterator[Counted]:
             yield Counted(of.namespace, of.metric, tuple(of.dimensions.items()), bool(name))
 
 
+def _named(ops: Connection, space: str) -> Iterator[tuple[str, str]]:
+    """Dimension and name of what the target's file names of a namespace."""
+    for key, path in beside(__file__, "metrics")["of"][space].items():
+        for name in jmespath.search(path, ops.target.facts.plain()) or ():
+            yield key, name
+
+
 @check("Is the work of database and functions as at this hour of other weeks?")
 def check_levels(ops: Connection) -> Findings:
     """A database's latency, queues, swap, memory; how long functions take, how often they are
@@ -167,10 +171,9 @@ def check_levels(ops: Connection) -> Findings:
     known = beside(__file__, "metrics")
     levels = known["levels"]
     listed = [
-        Counted(space, metric, ((key, name),))
-        for space, paths in known["of"].items()
-        for key, path in paths.items()
-        for name in jmespath.search(path, ops.target.facts.plain()) or ()
+        Counted(space, metric, (of,))
+        for space in levels
+        for of in _named(ops, space)
         for metric in levels[space]
     ]
     wanted = {each: each.by("Sum" if each.volume else "Average") for each in listed}
@@ -233,15 +236,13 @@ def _projected(asked: Question, each: Counted, values: Any, limit: Callable[[], 
 
 def _limited(ops: Connection) -> Iterator[tuple[Counted, Callable[[], float]]]:
     """What has a hard limit, and how that is read."""
-    database = ops.target.at("database")
-    for kind, key in _OF.items():
-        if kind in database:
-            name, most = ((key, database[kind]),), partial(databases.connection_limit, ops)
-            yield Counted("AWS/RDS", "DatabaseConnections", name), most
-            yield Counted("AWS/RDS", "FreeStorageSpace", name), lambda: 0.0
-    for queue in ops.target.at("queues").values():
-        name, most = (("QueueName", queue["name"]),), partial(_kept_seconds, ops, queue["name"])
-        yield Counted("AWS/SQS", "ApproximateAgeOfOldestMessage", name), most
+    for named in _named(ops, "AWS/RDS"):
+        most = partial(databases.connection_limit, ops)
+        yield Counted("AWS/RDS", "DatabaseConnections", (named,)), most
+        yield Counted("AWS/RDS", "FreeStorageSpace", (named,)), lambda: 0.0
+    for named in _named(ops, "AWS/SQS"):
+        most = partial(_kept_seconds, ops, named[1])
+        yield Counted("AWS/SQS", "ApproximateAgeOfOldestMessage", (named,)), most
     ends = beside(__file__, "metrics")["ends"]
     for each in metrics.described(ops):
         if each.metric in ends:

@@ -1,15 +1,9 @@
 """The target's key metrics against their thresholds."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from itertools import product
-from typing import Any
 
-import jmespath
-
-from opslib import changes
 from opslib.core import (
     Connection,
     Finding,
@@ -22,7 +16,6 @@ from opslib.core import (
     beside,
     check,
     clock,
-    count,
     dtypes,
     frame,
     metrics,
@@ -62,69 +55,18 @@ def check_metrics(
     summaries, found, panels = [], [], []
     for metric in asked:
         mine = metrics.points(metric, answered, within)
-        said = _summary(metric, mine)
-        finding = _finding(metric, mine, said, within)
+        said = summary(metric, mine)
+        told = finding(metric, mine, said, within)
         if lost := [missing[each.key] for each in metric.amounts.values() if each.key in missing]:
-            seen = f"{'; '.join(lost)}. Without it: {finding.seen}"
-            finding = replace(finding, status="unknown", seen=seen)
-        found.append(finding)
+            seen = f"{'; '.join(lost)}. Without it: {told.seen}"
+            told = replace(told, status="unknown", seen=seen)
+        found.append(told)
         panels.append(panel(metric, mine))
         if metric.unit == "bytes":  # read in GB
             said = {k: v / 1e9 if isinstance(v, float) else v for k, v in said.items()}
             said["unit"] = "GB"
         summaries.append(said)
     return Plotted(found, frame(summaries, SUMMARY), f"{within}.", panels, within)
-
-
-@check("Does AWS count trouble of what is there?")
-def check_troubles(ops: Connection, hours: float = 24, kind: str = "") -> Findings:
-    """What the services count that nobody wants: refused, dropped, held back, near a quota.
-
-    Of each resource that the target's file names and those it leads to, or those of a `kind`, by
-    the table troubles.yaml. Judged as key metrics are; what was not counted is none.
-    """
-    within, described = window(ops, hours * 60), changes.read_resources(ops, kind)
-    asked, kinds = (
-        [*_watched(described.found)],
-        {row["kind"] for row in beside(__file__, "troubles")},
-    )
-    answered, counted = metrics.answered(ops, asked, within), []
-    for metric in asked:
-        points = metrics.points(metric, answered, within)
-        if len(points):
-            counted.append(_finding(metric, points, _summary(metric, points), within))
-    told = [each for each in counted if each.status in ("warn", "critical")]
-    told += changes.not_read(ops, "trouble that AWS counts", described, kinds)
-    if told or not described.read:
-        return Findings(told)
-    seen = f"none: {len(counted)} of {count(len(asked), 'metric')} counted something"
-    return Findings(Question("trouble that AWS counts", "none", "GetMetricData").ok(seen))
-
-
-def _watched(found: Mapping[tuple[str, str], Any]) -> Iterator[Metric]:
-    """The table's metrics of what was found."""
-    for (kind, name), body in found.items():
-        for row in beside(__file__, "troubles") if isinstance(body, dict) else ():
-            if kind != row["kind"]:
-                continue
-            parts = [[*_values(path, body)] for path in row["of"].values()]
-            for each, (told, rule) in product(product(*parts), row["metrics"].items()):
-                metric, _, share = told.partition(" ")
-                statistic, *bounds, means, follows = rule
-                most = jmespath.search(share, body) if share else 1
-                title = f"{metric} of {kind} {' '.join(each) or name}: {means}"
-                of, bad = dict(zip(row["of"], each, strict=True)), "below" in row
-                about = title, title, row["space"], metric, statistic, of, ""
-                warn, critical = (bound * most for bound in bounds)
-                yield Metric(*about, warn, critical, bad, next=follows)
-
-
-def _values(path: str, body: Json) -> Iterator[str]:
-    path, _, part = path.partition(" ~ ")
-    found = jmespath.search(path, body)
-    for each in found if isinstance(found, list) else [found]:
-        if text := re.search(part or ".+", each or ""):
-            yield text[0]
 
 
 def _missing(ops: Connection, asked: Sequence[Metric], answered: set[str]) -> dict[str, str]:
@@ -152,7 +94,7 @@ def _missing(ops: Connection, asked: Sequence[Metric], answered: set[str]) -> di
     return {key: text for key, text in found.items() if text}
 
 
-def _summary(metric: Metric, points: Frame) -> Json:
+def summary(metric: Metric, points: Frame) -> Json:
     said = {**vars(metric), "metric": metric.key, "points": len(points)}
     points = points.dropna(subset="value")
     if points.empty:
@@ -167,7 +109,7 @@ def _summary(metric: Metric, points: Frame) -> Json:
     }
 
 
-def _finding(metric: Metric, points: Frame, said: Json, within: Window) -> Finding:
+def finding(metric: Metric, points: Frame, said: Json, within: Window) -> Finding:
     told = metric.expression or f"{metric.namespace} {metric.metric} {metric.statistic}"
     asked = Question(metric.title, thresholds(metric), f"GetMetricData {told}")
     if metric.share and points["value"].dropna().empty:

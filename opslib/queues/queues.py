@@ -118,11 +118,14 @@ _GET = "sqs GetQueueAttributes, GetMetricData AWS/SQS"
 
 
 def _worked_off(row: Any, has_worker: bool) -> Finding:
-    told = {name: getattr(row, name) for name in ("visible", "in_flight", "delayed", "queue")}
-    told |= {"hours": row.oldest_hours, "days": row.kept_days, "has_worker": has_worker}
-    told |= {"received": row.received, "kept": row.oldest_hours / 24 / row.kept_days}
-    [found] = sayings(beside(__file__, "work"), told)
-    return found
+    depth = f"{row.visible} visible, {row.in_flight} in flight, {row.delayed} delayed"
+    told = row._asdict() | {
+        "depth": depth,
+        "waits": f"{depth}; the oldest for {row.oldest_hours:g} h",
+        "kept": row.oldest_hours / 24 / row.kept_days,
+        "has_worker": has_worker,
+    }
+    return next(sayings(beside(__file__, "work"), told))
 
 
 def _chosen(ops: Connection, queue: str) -> list[str]:

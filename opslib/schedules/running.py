@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from opslib.core import OpsError, UsageError, redaction
 from opslib.records import interruptions, reading
@@ -63,16 +64,14 @@ def run_due(
     try:
         _close_abandoned()
         for schedule in planned:
-            _one(
-                schedule,
-                done,
-                turn,
-                now,
-                None if only_look else progress or (lambda *_: lambda *_: None),
-            )
+            _one(schedule, done, turn, now, None if only_look else progress or _silent)
     finally:
         turn.give_back()
     return done
+
+
+def _silent(*_: Any) -> Any:
+    return lambda *_: None
 
 
 def _one(

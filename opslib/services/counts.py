@@ -64,11 +64,20 @@ def _judged(service: Service) -> Finding:
     low, high = held.get("MinCapacity", 0), held.get("MaxCapacity", 0)
     tasks = service.described["desiredCount"]
     off = [name for name, value in held.get("SuspendedState", {}).items() if value]
-    told = facts | {"key": service.key, "tasks": tasks, "of": count(tasks, "task"), "low": low}
-    told |= {"scaled": bool(held), "high": high, "off": ", ".join(off)}
-    told |= {"least": facts.get("min_tasks", low), "most": facts.get("max_tasks", high)}
-    [found] = sayings(beside(__file__, "counts"), told)
-    return found
+    of = count(tasks, "task")
+    told = facts | {
+        "key": service.key,
+        "tasks": tasks,
+        "of": of,
+        "scaled": bool(held),
+        "low": low,
+        "high": high,
+        "bounds": f"{of}, between {low} and {high}",
+        "off": ", ".join(off),
+        "least": facts.get("min_tasks", low),
+        "most": facts.get("max_tasks", high),
+    }
+    return next(sayings(beside(__file__, "counts"), told))
 
 
 @planner

@@ -4,6 +4,8 @@ import re
 from datetime import timedelta
 from typing import Any
 
+import jmespath
+
 from opslib.core import (
     Action,
     Aws,
@@ -225,9 +227,10 @@ def _compared(ops: Connection, question: str, how: Any, old: Json, copy: Json) -
     return asked.warn(f"{now or 'none'}: set it before the app is given this table")
 
 
-def _setting(
-    ops: Connection, table: Json, service: str, operation: str, given: Json, path: str
-) -> str:
-    """What a described table has of a setting, as dynamodb.yaml says that it is asked for."""
+def _setting(ops: Connection, table: Json, path: str, *call: Any) -> str:
+    """What a described table has of a setting, as dynamodb.yaml says where it is told."""
+    if not call:
+        return ", ".join(filter(None, jmespath.search(path, table)))
+    service, operation, given = call
     named = {key: value.format_map(table) for key, value in given.items()}
     return ", ".join(ops.pages(service, operation, path.format_map(table), **named))

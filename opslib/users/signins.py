@@ -62,8 +62,7 @@ def _state(user: Json, pool: Json, now: datetime) -> Finding:
     days = policy.get("TemporaryPasswordValidityDays") or _TEMPORARY_DAYS
     until = user["modified"] + timedelta(days=days)  # a one-time password takes a sign-in so long
     told = user | {"ended": until < now, "until": f"{until:%Y-%m-%d}"}
-    [found] = sayings(beside(__file__, "states"), told)
-    return found
+    return next(sayings(beside(__file__, "states"), told))
 
 
 def _second_factor(ops: Connection, user: Json, since: datetime) -> Finding:

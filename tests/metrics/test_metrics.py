@@ -92,10 +92,8 @@ def test_a_threshold_counts_now_and_a_critical_one_also_earlier(
 ) -> None:
     metric = Metric("m", "M", "N", "m", "Sum", {}, "count", 5, 10)
     of_it = points(values)
-    said = keys._summary(metric, of_it)
-    assert (
-        keys._finding(metric, of_it, said, Window(END - timedelta(hours=1), END)).status == status
-    )
+    said = keys.summary(metric, of_it)
+    assert keys.finding(metric, of_it, said, Window(END - timedelta(hours=1), END)).status == status
 
 
 @pytest.mark.parametrize(
@@ -110,14 +108,14 @@ def test_of_a_percentile_one_period_of_before_is_none(values: list[float], statu
     metric = Metric("m", "M", "N", "m", "p95", {}, "ms", 5, 10)
     of_it = points(values)
     within = Window(END - timedelta(hours=1), END)
-    assert keys._finding(metric, of_it, keys._summary(metric, of_it), within).status == status
+    assert keys.finding(metric, of_it, keys.summary(metric, of_it), within).status == status
 
 
 def test_a_metric_that_is_bad_when_low() -> None:
     metric = Metric("m", "M", "N", "m", "Average", {}, "%", 99, 95, below=True)
     of_it = points([100, 100, 100, 94])
-    said = keys._summary(metric, of_it)
-    finding = keys._finding(metric, of_it, said, Window(END - timedelta(hours=1), END))
+    said = keys.summary(metric, of_it)
+    finding = keys.finding(metric, of_it, said, Window(END - timedelta(hours=1), END))
     assert (finding.status, finding.threshold) == (
         "critical",
         "warn below 99 %, critical below 95 %",
@@ -127,8 +125,8 @@ def test_a_metric_that_is_bad_when_low() -> None:
 
 def test_no_data_is_unknown_never_ok() -> None:
     metric = Metric("m", "M", "N", "m", "Sum", {"ApiId": "x"})
-    said = keys._summary(metric, points([]))
-    finding = keys._finding(metric, points([]), said, Window(END - timedelta(hours=1), END))
+    said = keys.summary(metric, points([]))
+    finding = keys.finding(metric, points([]), said, Window(END - timedelta(hours=1), END))
     assert finding.status == "unknown"
     assert "ApiId=x" in finding.seen
 
@@ -148,7 +146,7 @@ def test_a_value_has_its_age_and_an_old_one_is_not_now(
     of_it = points([10, 20, 30, 20, 10, 95])
     of_it["time"] -= timedelta(minutes=minutes)
     within = Window(END - timedelta(hours=6), END)
-    finding = keys._finding(metric, of_it, keys._summary(metric, of_it), within)
+    finding = keys.finding(metric, of_it, keys.summary(metric, of_it), within)
     assert finding.status == status
     assert said in finding.seen
 

@@ -13,11 +13,11 @@ from opslib import changes, connect
 from opslib.changes.resources import Described
 from opslib.core import NotAllowed, beside, frame
 from opslib.core.reads import metrics
-from opslib.metrics import keys
+from opslib.metrics import troubles
 from tests.changes.test_differences import Ops
 
 NOW = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
-TABLE = beside(keys.__file__, "troubles")
+TABLE = beside(troubles.__file__, "troubles")
 ARN = "arn:aws:{}:eu-west-1:111122223333:"
 SHOP = {
     ("account", "functions"): {"ConcurrentExecutions": 1000},
@@ -85,7 +85,7 @@ def told(
     monkeypatch.setattr(metrics, "answered", answered)
     ops: Any = Ops(0, {})
     ops.now = lambda: NOW
-    return [(each.status, each.check + each.seen) for each in keys.check_troubles(ops)]
+    return [(each.status, each.check + each.seen) for each in troubles.check_troubles(ops)]
 
 
 ROWS = [(row, named, rule) for row in TABLE for named, rule in row["metrics"].items()]
@@ -146,5 +146,5 @@ def test_what_could_not_be_read_is_unknown_where_the_table_looks_at_it(
 @pytest.mark.slow
 def test_the_practice_copies_have_none(lab: Any) -> None:
     for name in ("ai-studio-production", "dms-dev", "image-caption-prod"):
-        [found] = keys.check_troubles(connect(f"lab/{name}"))
+        [found] = troubles.check_troubles(connect(f"lab/{name}"))
         assert (found.status, found.seen[:6]) == ("ok", "none: ")

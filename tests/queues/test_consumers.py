@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
+from collections import namedtuple
 from typing import Any
 
 import pytest
@@ -17,15 +17,16 @@ NAN = float("nan")
 
 
 def row(visible: int, in_flight: int, hours: float, received: float = 0, kept: float = 4) -> Any:
-    return SimpleNamespace(
-        queue="orders",
-        visible=visible,
-        in_flight=in_flight,
-        delayed=0,
-        oldest_hours=hours,
-        received=received,
-        kept_days=kept,
-    )
+    told = {
+        "queue": "orders",
+        "visible": visible,
+        "in_flight": in_flight,
+        "delayed": 0,
+        "oldest_hours": hours,
+        "received": received,
+        "kept_days": kept,
+    }
+    return namedtuple("Row", told)(**told)
 
 
 @pytest.mark.parametrize(
