@@ -20,9 +20,10 @@ def _whole(look: str | list[str]) -> re.Pattern[str]:
     return re.compile(text)
 
 
-# (shape, what stands in its place, whether it begins with a name that is a secret's for sure)
+# (shape, what stands in its place, does it begin with a name that is a secret's for sure, hints)
 _SHAPES = [
-    (_whole(each["look"]), each["masked"], "<SURE>" in str(each)) for each in _TABLE["looks"]
+    (_whole(each["look"]), each["masked"], "<SURE>" in str(each), each.get("hints", [""]))
+    for each in _TABLE["looks"]
 ]
 _SURE = re.compile(SURE)
 _PAIRS = [*map(_whole, _TABLE["pairs"])]
@@ -36,7 +37,7 @@ _NEAR = 5  # lines
 
 def mask_shapes(text: str) -> str:
     """The text without what looks like a credential."""
-    for shape, replacement, _ in _SHAPES[:_QUICK]:
+    for shape, replacement, *_ in _SHAPES[:_QUICK]:
         text = shape.sub(replacement, text)
     if len(text) <= _LONG:
         return _closely(text)
@@ -48,8 +49,8 @@ def mask_shapes(text: str) -> str:
     return "\n".join(_closely(part) if hot else part for hot, part in parts)
 
 
-def _hints(lower: str) -> bool:
-    return any(hint in lower for hint in _TABLE["hints"])
+def _hints(lower: str, hints: list[str] = _TABLE["hints"]) -> bool:
+    return any(hint in lower for hint in hints)
 
 
 def _closely(text: str) -> str:
@@ -57,8 +58,8 @@ def _closely(text: str) -> str:
     if not _hints(lower):
         return text
     named = _SURE.search(lower)  # in small letters it is found five times as quickly
-    for shape, replacement, of_a_name in _SHAPES[_QUICK:]:
-        if named or not of_a_name:
+    for shape, replacement, of_a_name, hints in _SHAPES[_QUICK:]:
+        if (named or not of_a_name) and _hints(lower, hints):
             text = shape.sub(replacement, text)
     for pair in _PAIRS:
         text = pair.sub(_pair, text)
