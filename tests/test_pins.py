@@ -67,6 +67,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "functions/rollback", {}),
         ("bad-version", "functions/rollback", {"to": "2"}),
         ("", "functions/scale", {"function": "api", "memory_mb": 2048}),
+        ("", "functions/triggers", {}),
+        ("event-source-off", "functions/triggers", {"resume": True}),
         ("images-too-large", "jobs/oversized", {}),
         ("stale-jobs", "jobs/stale", {"kind": "analysis"}),
         ("stale-jobs", "jobs/stale", {"kind": "eval-runbook"}),

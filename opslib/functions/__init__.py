@@ -11,6 +11,7 @@ from opslib.functions.invocations import check_functions
 from opslib.functions.latencies import check_latency
 from opslib.functions.sources import check_sources
 from opslib.functions.trials import check_shares
+from opslib.functions.triggers import plan_triggers
 from opslib.functions.updates import plan_update
 from opslib.functions.versions import (
     check_alias,
@@ -35,6 +36,7 @@ __all__ = [
     "plan_capacity",
     "plan_environment",
     "plan_rollback",
+    "plan_triggers",
     "plan_update",
     "steps_stopped",
 ]

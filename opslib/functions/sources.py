@@ -30,8 +30,22 @@ _RULE = "enabled, its last batch handed over, as the alias calls it"
 _PASSING = ("Creating", "Enabling", "Updating")
 _OFF = ("Disabling", "Disabled", "Deleting")
 _MAPPED = """EventSourceMappings[].{
-    calls: FunctionArn, source: EventSourceArn, state: State, result: LastProcessingResult || '',
-    changed: LastModified, why: StateTransitionReason || ''}"""
+    id: UUID, calls: FunctionArn, source: EventSourceArn, state: State, changed: LastModified,
+    result: LastProcessingResult || '', why: StateTransitionReason || ''}"""
+
+
+def list_mappings(ops: Connection) -> dict[str, list[Json]]:
+    """Every event source mapping of the account and region, by the function's name.
+
+    `calls`: its version or alias; `source`: the end of its ARN. Lambda ListEventSourceMappings.
+    """
+    found: dict[str, list[Json]] = {}
+    for each in ops.pages("lambda", "list_event_source_mappings", _MAPPED):
+        name, _, qualifier = each["calls"].partition(":function:")[2].partition(":")
+        each |= {"calls": qualifier or functions.LATEST}
+        each["source"] = (each["source"] or "?").rpartition(":")[2]
+        found.setdefault(name, []).append(each)
+    return found
 
 
 @check("Do the functions get what they are to work off?")
@@ -42,7 +56,7 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
     ListEventSourceMappings).
     """
     names = functions.named(ops, function)
-    every = ops.pages("lambda", "list_event_source_mappings", _MAPPED)
+    mapped = list_mappings(ops)
     expected = {  # by the kinds of jobs in the target's file
         (job["function"], ops.target["queues"][job["queue"]]["name"])
         for job in ops.target.at("jobs").values()
@@ -51,15 +65,10 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
     found, rows = [], []
     for key in names:
         known = Function(ops, key)
-        for mapping in every:
-            called, _, qualifier = mapping["calls"].partition(":function:")[2].partition(":")
-            if called == known.name:
-                row = mapping | {"function": key, "calls": qualifier or functions.LATEST}
-                row["source"] = (mapping["source"] or "?").rpartition(":")[2]
-                rows.append(row)
-                found.append(_judged(known, row, (key, row["source"]) in expected))
-    mapped = {(row["function"], row["source"]) for row in rows}
-    for key, queue in sorted(expected - mapped):
+        for mapping in mapped.get(known.name, ()):
+            rows.append(mapping | {"function": key})
+            found.append(_judged(known, mapping, (key, mapping["source"]) in expected))
+    for key, queue in sorted(expected - {(row["function"], row["source"]) for row in rows}):
         seen = "there is no mapping: nothing hands its messages to the function"
         found.append(_asked(key, queue).critical(seen, cause=SOURCE_OFF, next="functions/health"))
     note = "" if found else "No event source calls them, and the target's file names none."
@@ -76,7 +85,7 @@ def _judged(function: Function, row: Json, expected: bool) -> Finding:
     if state in _OFF:
         seen += f" ({row['why']}): what comes waits" if row["why"] else ": what comes waits"
         status, cause = ("critical", SOURCE_OFF) if expected else ("warn", "")
-        return asked.answer(status, seen, cause=cause, next="functions/health")
+        return asked.answer(status, seen, cause=cause, next="functions/triggers")
     if state in _PASSING:
         return asked.ok(f"{seen}; ends by itself")
     if state != "Enabled":

@@ -59,7 +59,7 @@ _ALARM = (
 
 def state(place: Place) -> Tree:
     """{"lambda", "sqs", "s3", "cognito", "secrets", "rds", "ec2", "alarms", "dashboards",
-    "search", "sql"} of a target.
+    "search", "sources", "rules", "sql"} of a target.
     """
     tree = {
         "lambda": _functions(place),
@@ -78,6 +78,7 @@ def state(place: Place) -> Tree:
         "sql": _databases(place),
         **({"cache": _cached(place)} if "cache" in place.facts else {}),
         **{name: found for name, found in _containers(place).items() if found},
+        **{name: found for name, found in _triggers(place).items() if found},
         **({"search": _search(place)} if "search" in place.facts else {}),
     }
     plain: Tree = json.loads(json.dumps(tree, sort_keys=True, default=_plain))
@@ -124,6 +125,16 @@ def _functions(place: Place) -> Tree:
             "concurrency": held["latest"].reserved_concurrency,
         }
         for name, held in dict(storage._functions).items()
+    }
+
+
+def _triggers(place: Place) -> Tree:
+    """Whether each mapping of a queue, and each rule, calls what it is to call."""
+    mappings = place.backend("lambda")._event_source_mappings.values()
+    rules = place.backend("events").event_buses["default"].rules
+    return {
+        "sources": {each.event_source_arn: each.enabled for each in mappings},
+        "rules": {name: rule.state for name, rule in rules.items()},
     }
 
 

@@ -1,0 +1,110 @@
+"""What calls a function by itself, paused and let go on.
+
+Event source mappings of queues and streams, and rules of EventBridge's default bus. What is paused
+keeps its settings; what it would have brought waits in a queue, and is lost from a rule.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from opslib.core import (
+    Action,
+    Aws,
+    Connection,
+    Function,
+    Kind,
+    Planned,
+    Refused,
+    Step,
+    Thing,
+    planner,
+    require_known,
+)
+from opslib.functions.sources import list_mappings
+
+_MAPPING = Kind(
+    "event source",
+    "lambda",
+    "get_event_source_mapping",
+    "@",
+    "UUID",
+    "State",
+    pending=("Creating", "Enabling", "Disabling", "Updating"),
+    modify="update_event_source_mapping",
+    seconds=600,
+)
+_RULE = Kind("rule", "events", "describe_rule", "@", "Name", "State", pending=())
+_NONE = (
+    "No event source mapping and no rule calls it. What else does (an API, a bucket, a topic) is "
+    "held back by functions/scale with reserved=0."
+)
+
+
+class _Trigger(NamedTuple):
+    """One of them. `off`, `on`: its state and what does it; `then`: what becomes of its events."""
+
+    thing: Thing
+    name: str
+    state: str
+    off: tuple[str, Action]
+    on: tuple[str, Action]
+    then: str
+
+
+@planner
+def plan_triggers(
+    ops: Connection, function: str, trigger: str = "", resume: bool = False
+) -> Planned:
+    """Pause what calls a function (or one `trigger`), or let it go on: `resume`.
+
+    Raises UsageError (nothing of that name calls it), Refused (one is being changed just now).
+    """
+    known = Function(ops, function)
+    found = list(_triggers(known))
+    if trigger:
+        require_known("trigger", trigger, [each.name for each in found], f" of {known.name}")
+        found = [each for each in found if each.name == trigger]
+    steps, notes = list[Step](), list[str]()
+    for each in found:
+        if each.state in each.thing.kind.pending:
+            raise Refused(
+                f"{each.name} is {each.state}: somebody changes it at this moment. "
+                "Nothing was changed; plan again when that has ended."
+            )
+        before, after = (each.off, each.on) if resume else (each.on, each.off)
+        if each.state == after[0]:
+            notes.append(f"{each.name} is {after[0]} already.")
+        else:
+            steps += _turned(each, before, after)
+            notes += [] if resume else [f"{each.name}: {each.then}."]
+    summary = f"{'let go on' if resume else 'pause'} what calls {known.name}"
+    return Planned(summary, steps, notes if found else [_NONE])
+
+
+def _turned(of: _Trigger, before: tuple[str, Action], after: tuple[str, Action]) -> Iterator[Step]:
+    title = f"Pause {of.name}" if after is of.off else f"Let {of.name} go on"
+    yield Step(title, after[1], before[0], after[0], [before[1]], of.thing.status())
+    if pending := of.thing.kind.pending:
+        until = of.thing.until("State", pending, [after[0]], of.thing.kind.seconds)
+        yield Step(f"Wait until {of.name} is {after[0]}", until, after=after[0], undo=[])
+
+
+def _triggers(function: Function) -> Iterator[_Trigger]:
+    for each in list_mappings(function.ops).get(function.name, ()):
+        thing = Thing(_MAPPING, each["id"])
+        off, on = ("Disabled", thing.put("Enabled", False)), ("Enabled", thing.put("Enabled", True))
+        then = "what comes waits in it, for as long as it keeps that"
+        yield _Trigger(thing, each["source"], each["state"], off, on, then)
+    own = function.configuration()["FunctionArn"].removesuffix(":$LATEST")
+    arns = [own, *(f"{own}:{alias}" for alias in [function.facts.get("alias")] if alias)]
+    by_target = ("events", "list_rule_names_by_target", "RuleNames[]")
+    rules = (name for arn in arns for name in function.ops.pages(*by_target, TargetArn=arn))
+    for name in dict.fromkeys(rules):
+        thing = Thing(_RULE, name)
+        targets = function.ops.pages("events", "list_targets_by_rule", "Targets[].Arn", Rule=name)
+        others = [arn.rpartition(":")[2] for arn in targets if arn not in arns]
+        then = "what it would have sent meanwhile is not sent later"
+        then += f"; {', '.join(others)} gets nothing from it either" if others else ""
+        off = "DISABLED", Aws("events", "disable_rule", Name=name)
+        on = "ENABLED", Aws("events", "enable_rule", Name=name)
+        yield _Trigger(thing, name, thing.describe(function.ops)["State"], off, on, then)
