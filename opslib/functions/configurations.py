@@ -8,6 +8,7 @@ alias runs $LATEST.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -183,6 +184,36 @@ def taken_over(name: str) -> Step:
     return Step("Wait until Lambda has taken it over", wait, undo=[])
 
 
+def published(name: str, alias: Json, code: Any, text: str, becomes: str) -> list[Step]:
+    """$LATEST of a function published, waited for until it can run, and the alias moved there.
+
+    `code`: the sha256 that it has; `text`: its description; `becomes`: what that version is.
+    """
+    at, new, number = {"FunctionName": name}, result("published.Version"), alias["FunctionVersion"]
+    move = partial(Aws, "lambda", "update_alias", **at, Name=alias["Name"])
+    publish = Aws("lambda", "publish_version", **at, CodeSha256=code, Description=text)
+    until = "lambda", GET, "State || 'Active'", ["Pending"], ["Active"], 300
+    active = Wait(*until, FunctionName=name, Qualifier=new)
+    return [
+        Step(
+            f"Publish $LATEST of {name}",
+            publish,
+            f"version {number}",
+            becomes,
+            undo=[],
+            name="published",
+        ),
+        Step("Wait until it can run", active, undo=[]),
+        Step(
+            f"Alias {alias['Name']} of {name}: from version {number} to that one",
+            move(FunctionVersion=new, RevisionId=alias["RevisionId"]),
+            number,
+            "the new version",
+            undo=[move(FunctionVersion=number)],
+        ),
+    ]
+
+
 class Release(NamedTuple):
     """A function's configuration that runs (`live`), and that of $LATEST.
 
@@ -245,39 +276,11 @@ class Release(NamedTuple):
             over = taken_over(self.name)
             steps = [Step(title, do, latest, wanted, [undo, over.do], self.read(path)), over]
         if self.alias and (steps or live != wanted):
-            steps += self._published(self.alias, names, path, live, wanted)
+            also = "; ".join(differences(self.live, self.latest, besides=names))
+            becomes = f"as version {self.live['Version']}, but for {', '.join(names)}"
+            becomes += f"; AND ALSO CHANGED IN $LATEST: {also}" if also else ""
+            code, text = self.latest["CodeSha256"], self.live.get("Description", "")
+            *first, moved = published(self.name, self.alias, code, text, becomes)
+            observe = self.read(path, Qualifier=self.alias["Name"])
+            steps += [*first, replace(moved, before=live, after=wanted, observe=observe)]
         return steps
-
-    def _published(
-        self, to: Json, names: Collection[str], path: str, before: Any, after: Any
-    ) -> list[Step]:
-        """$LATEST published, and the alias moved there."""
-        number, alias = self.live["Version"], to["Name"]
-        also = "; ".join(differences(self.live, self.latest, besides=names))
-        move = partial(self.call, "update_alias", Name=alias)
-        return [
-            Step(
-                f"Publish $LATEST of {self.name}: the code of version {number}",
-                self.call(
-                    "publish_version",
-                    CodeSha256=self.latest["CodeSha256"],
-                    Description=self.live.get("Description", ""),
-                ),
-                f"version {number}",
-                f"as version {number}, but for {', '.join(names)}"
-                + (f"; AND ALSO CHANGED IN $LATEST: {also}" if also else ""),
-                undo=[],
-                name="published",
-            ),
-            Step(
-                f"Alias {alias} of {self.name}: from version {number} to that one",
-                move(
-                    FunctionVersion=result("published.Version"),
-                    RevisionId=to["RevisionId"],
-                ),
-                before,
-                after,
-                undo=[move(FunctionVersion=number)],
-                observe=self.read(path, Qualifier=alias),
-            ),
-        ]

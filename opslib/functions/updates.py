@@ -1,7 +1,6 @@
 """New code for a function: published, put behind the alias, watched, taken back when it fails."""
 
 import re
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,13 +13,12 @@ from opslib.core import (
     Refused,
     Step,
     UsageError,
-    Wait,
     Watch,
     functions,
     planner,
     result,
 )
-from opslib.functions.configurations import GET, differences, settled, taken_over, weights
+from opslib.functions.configurations import differences, published, settled, taken_over, weights
 
 _IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[\w.-]+/\S+[:@]\S+")
 
@@ -87,7 +85,16 @@ def plan_update(
         )
         return Planned(f"{name} stays at version {live['Version']}", notes=[note])
     text = description or latest.get("Description", "")
-    steps += _released(known, alias, live, expected, text, changes, watch_seconds)
+    number = alias["FunctionVersion"]
+    also = f"; with it: {'; '.join(changes)}" if changes else ""
+    steps += published(name, alias, expected, text, f"a new version{also}")
+    [back] = steps[-1].undo or ()
+    group = (live.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{name}"
+    watched = Watch(group, result("published.Version"), number, watch_seconds, back)
+    title = (
+        f"Watch it for {watch_seconds:g} s; when it does worse than version {number}, back to that"
+    )
+    steps.append(Step(title, watched, undo=[]))
     return Planned(f"update {name} from version {live['Version']}", steps, notes)
 
 
@@ -104,47 +111,3 @@ def _code(code: str) -> Json:
     version = parse_qs(at.query).get("versionId", [""])[0]
     found = {"S3Bucket": at.netloc, "S3Key": at.path.lstrip("/")}
     return found | ({"S3ObjectVersion": version} if version else {})
-
-
-def _released(
-    known: Function,
-    alias: Json,
-    live: Json,
-    sha256: Any,
-    text: str,
-    changes: list[str],
-    seconds: float,
-) -> list[Step]:
-    """$LATEST published, active, behind the alias, and watched."""
-    name, number, at = known.name, live["Version"], {"FunctionName": known.name}
-    move = partial(Aws, "lambda", "update_alias", **at, Name=alias["Name"])
-    new, also = result("published.Version"), f"; with it: {'; '.join(changes)}" if changes else ""
-    publish = Aws("lambda", "publish_version", **at, CodeSha256=sha256, Description=text)
-    active = Wait(
-        "lambda", GET, "State || 'Active'", ["Pending"], ["Active"], 300, **at, Qualifier=new
-    )
-    back = move(FunctionVersion=number)
-    group = (live.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{name}"
-    return [
-        Step(
-            f"Publish $LATEST of {name}",
-            publish,
-            f"version {number}",
-            f"a new version{also}",
-            undo=[],
-            name="published",
-        ),
-        Step("Wait until it can run", active, undo=[]),
-        Step(
-            f"Alias {alias['Name']} of {name}: from version {number} to that one",
-            move(FunctionVersion=new, RevisionId=alias["RevisionId"]),
-            number,
-            "the new version",
-            undo=[back],
-        ),
-        Step(
-            f"Watch it for {seconds:g} s; when it does worse than version {number}, back to that",
-            Watch(group, new, number, seconds, back),
-            undo=[],
-        ),
-    ]
