@@ -79,7 +79,7 @@ def _beside(
     """What the target's file says of a resource, and of a queue, who takes from it and fills it."""
     facts = ops.target.facts
     named = [each for each in facts.get(f"{kind}s", {}).values() if isinstance(each, dict)]
-    own = (each for each in named if each.get("name") == name)
+    own = (each for each in named if name in (each.get("name"), each.get("id")))
     found = {"production": ops.target.production, "described": dict(next(own, {}))}
     found["meant"] = _meant(facts, name, of)
     if kind != "queue":

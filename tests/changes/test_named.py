@@ -18,6 +18,10 @@ QUEUE_GONE = "https://sqs.eu-west-1.amazonaws.com/111122223333/gone"
 OURS = "arn:aws:{}:eu-west-1:111122223333:{}"
 THERE = {
     "list_functions": ["api"],
+    "describe_load_balancers": ["Shop-12.eu-west-1.elb.amazonaws.com"],
+    "list_buckets": ["pages"],
+    "get_apis": ["0123456789"],
+    "get_rest_apis": ["abcdefghij"],
     "list_queues": ["https://sqs.eu-west-1.amazonaws.com/111122223333/orders"],
     "list_topics": [OURS.format("sns", "alerts")],
     "list_state_machines": ["flow"],
@@ -100,6 +104,32 @@ def test_what_is_there_is_of_others_or_is_only_allowed_is_not_told(
     monkeypatch: pytest.MonkeyPatch, kind: str, body: Any
 ) -> None:
     assert found(monkeypatch, kind, body) == []
+
+
+@pytest.mark.parametrize(
+    ("domain", "lost"),
+    [
+        ("gone.s3.amazonaws.com", "gone"),
+        ("gone.s3.eu-west-1.amazonaws.com", "gone"),
+        ("gone.s3-website-eu-west-1.amazonaws.com", "gone"),
+        ("gone.s3-website.eu-central-1.amazonaws.com", "gone"),
+        ("Gone-34.eu-west-1.elb.amazonaws.com", "Gone-34.eu-west-1.elb.amazonaws.com"),
+        ("gone-56.elb.eu-west-1.amazonaws.com", "gone-56.elb.eu-west-1.amazonaws.com"),
+        ("zzzzzzzzzz.execute-api.eu-west-1.amazonaws.com", "zzzzzzzzzz"),
+        ("pages.s3.eu-west-1.amazonaws.com", ""),
+        ("dualstack.shop-12.eu-west-1.elb.amazonaws.com.", ""),
+        ("gone-34.us-east-1.elb.amazonaws.com", ""),  # another region's is not asked for
+        ("abcdefghij.execute-api.eu-west-1.amazonaws.com", ""),
+        ("0123456789.execute-api.eu-west-1.amazonaws.com", ""),
+        ("app.example.com", ""),
+    ],
+)
+def test_an_origin_that_is_not_in_the_account_is_told(
+    monkeypatch: pytest.MonkeyPatch, domain: str, lost: str
+) -> None:
+    body = {"Origins": {"Items": [{"DomainName": domain, "Id": "app"}]}}
+    seen = f"{lost} is not in this account, and distribution x needs it"
+    assert found(monkeypatch, "distribution", body) == [seen] * bool(lost)
 
 
 def test_what_could_not_be_read_may_name_anything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ WORDS = {
     "apigateway": {"GetAccount"},
     "ec2": {"DescribeImages"},
     "elasticache": {"DeleteUser", "DescribeEvents"},
+    "elb": {"DescribeLoadBalancerAttributes"},
     "elbv2": {"GetResourcePolicy"},
     "events": {"DeleteRule", "ListEndpoints"},
     "iam": {"DeleteUser", "ListGroups"},
