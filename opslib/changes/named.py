@@ -69,4 +69,6 @@ def not_read(
 def list_names(ops: Connection, kind: str) -> set[str]:
     """All of that kind in the account and region (named.yaml says which kinds)."""
     lists = data("named")[kind][1:]
-    return {re.split("[/:]", name)[-1] for of in lists for name in ops.pages(*of)}
+    return {
+        re.split("[/:]", name)[-1] for of in lists for name in ops.pages(*of[:3], **dict(*of[3:]))
+    }

@@ -175,7 +175,7 @@ class _Reading:
         """The resource of that name; or all that a call lists for it, where it lists several."""
         kind, name = key
         about = table()[kind]
-        words: Json = {}
+        words: Json = {"today": f"{self._ops.now():%Y-%m-%d}"}
         if "first" in about:
             words["first"] = self._call(key, about["first"], words)
             if words["first"] in (None, UNREAD):
@@ -187,17 +187,17 @@ class _Reading:
         if body is None or body == UNREAD:
             return {key: UNREAD} if body else {}
         if "id" not in about:
-            return {key: self._whole(key, body)}
+            return {key: self._whole(key, body, words)}
         named = {str(_search(about["id"], each)): each for each in body}
         return {
-            (kind, each): self._whole((kind, each), body)
+            (kind, each): self._whole((kind, each), body, words)
             for each, body in named.items()
             if not about.get("match") or fnmatchcase(each, name)
         }
 
-    def _whole(self, key: Key, body: Any) -> Any:
-        also = table()[key[0]].get("also", {})
-        parts = {name: self._call(key, call, {"main": body}) for name, call in also.items()}
+    def _whole(self, key: Key, body: Any, words: Json) -> Any:
+        also, words = table()[key[0]].get("also", {}), words | {"main": body}
+        parts = {name: self._call(key, call, words) for name, call in also.items()}
         return body | parts if parts else body
 
     def _call(self, key: Key, call: list[Any], words: Json) -> Any:

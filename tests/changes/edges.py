@@ -7,7 +7,10 @@ from typing import Any
 
 from tests.changes.test_differences import START
 
-FACTS = {"distributions": {"app": {"id": "E1", "host": "app.example.com", "acl": "app"}}}
+FACTS = {
+    "distributions": {"app": {"id": "E1", "host": "app.example.com", "acl": "app"}},
+    "apis": {"shop": {"id": "a1", "kind": "REST", "host": "api.example.com"}},
+}
 WARN, CRITICAL = "warn", "critical"
 
 
@@ -37,9 +40,44 @@ def asked_by(policy: str, domain: str) -> dict[str, Any]:
 
 
 def certificate(days: float, status: str = "ISSUED") -> tuple[str, str, dict[str, Any]]:
-    return "distribution certificate", "arn:c", {"Status": status, "NotAfter": day(days)}
+    return "TLS certificate", "arn:c", {"Status": status, "NotAfter": day(days)}
 
 
+def rest(**more: Any) -> tuple[str, str, dict[str, Any]]:
+    """A REST API with one method and one stage."""
+    integration = {"type": "AWS_PROXY", "uri": "arn:x"}
+    own = {
+        "stages": [{"stageName": "prod", "deploymentId": "d2"}],
+        "deployed": [{"id": "d1", "createdDate": day(-9)}, {"id": "d2", "createdDate": day(-1)}],
+        "resources": [{"path": "/"}, method(methodIntegration=integration)],
+    }
+    return "REST API", "a1", own | more
+
+
+def method(**more: Any) -> dict[str, Any]:
+    return {"path": "/{proxy+}", "resourceMethods": {"ANY": {"httpMethod": "ANY", **more}}}
+
+
+def stage(deployment: str = "d2", **more: Any) -> list[dict[str, Any]]:
+    return [{"stageName": "prod", "deploymentId": deployment, **more}]
+
+
+def throttled(rate: float, burst: int) -> dict[str, Any]:
+    return {"/orders/GET": {"throttlingRateLimit": rate, "throttlingBurstLimit": burst}}
+
+
+def plan(spent: int, rate: float = 10.0) -> tuple[str, str, dict[str, Any]]:
+    limits = {"quota": {"limit": 100, "period": "DAY"}, "throttle": {"rateLimit": rate}}
+    return "usage plan", "p1", {"name": "partners", "spent": spent, **limits}
+
+
+def host(*mapped: str) -> tuple[str, str, dict[str, Any]]:
+    return "API host", "api.example.com", {"mappings": [{"ApiId": each} for each in mapped]}
+
+
+HTTP: dict[str, Any] = {"ProtocolType": "HTTP", "routes": [], "integrations": []}
+NOTHING_IN = {"ThrottlingRateLimit": 0.0, "ThrottlingBurstLimit": 0}
+CANARY = {"canarySettings": {"percentTraffic": 10.0, "deploymentId": "d2"}}
 BEHAVIORS = {"Items": [{"PathPattern": "/api/*", "ViewerProtocolPolicy": "allow-all"}]}
 OLD_TLS = {"MinimumProtocolVersion": "TLSv1.1_2016"}
 OTHER_ACL = "arn:aws:wafv2:us-east-1:111122223333:global/webacl/app-test/1a2b"
@@ -57,6 +95,22 @@ CASES = [
     (*certificate(2), "NotAfter", CRITICAL),
     (*certificate(-1, "EXPIRED"), "NotAfter", CRITICAL),
     (*certificate(200, "REVOKED"), "Status", CRITICAL),
+    (*rest(stages=stage(methodSettings=throttled(0.0, 0))), "stages", CRITICAL),
+    (*rest(stages=[]), "stages", CRITICAL),
+    (*rest(stages=stage("d1")), "deployed", WARN),
+    (*rest(resources=[method()]), "resources", WARN),
+    ("api", "h1", {**HTTP, "stages": [{"DefaultRouteSettings": NOTHING_IN}]}, "stages", CRITICAL),
+    (
+        "api",
+        "h1",
+        {**HTTP, "stages": [{"RouteSettings": {"GET /": NOTHING_IN}}]},
+        "stages",
+        CRITICAL,
+    ),
+    (*plan(2), "spent", WARN),
+    (*plan(0, 0.0), "throttle", CRITICAL),
+    (*host("z9"), "mappings", CRITICAL),
+    (*host(), "mappings", CRITICAL),
 ]
 KEPT = [
     distribution(),
@@ -64,4 +118,12 @@ KEPT = [
     distribution(Origins=asked_by("match-viewer", "app.example.org")),
     ("distribution", "E2", {"Enabled": True, "Aliases": {"Quantity": 0}, "WebACLId": ""}),
     certificate(60),
+    rest(),
+    rest(stages=stage(methodSettings=throttled(-1.0, -1))),
+    rest(stages=stage("d1", **CANARY)),
+    rest(stages=[*stage("d1"), {"stageName": "test", "deploymentId": "d2"}]),
+    ("api", "h1", {**HTTP, "stages": [{"DefaultRouteSettings": {"ThrottlingRateLimit": 50.0}}]}),
+    plan(0),
+    ("usage plan", "p2", {"name": "all", "spent": 1, "throttle": {"rateLimit": 5.0}}),
+    host("z9", "a1"),
 ]

@@ -19,6 +19,7 @@ OURS = "arn:aws:{}:eu-west-1:111122223333:{}"
 THERE = {
     "list_functions": ["api"],
     "describe_load_balancers": ["Shop-12.eu-west-1.elb.amazonaws.com"],
+    "list_user_pools": ["eu-west-1_there"],
     "list_buckets": ["pages"],
     "get_apis": ["0123456789"],
     "get_rest_apis": ["abcdefghij"],
@@ -37,7 +38,7 @@ def found(monkeypatch: pytest.MonkeyPatch, kind: str, body: Any, lost: Any = Non
     )
     ops: Any = Ops(0, {})
     ops.target.region, ops.target.account = "eu-west-1", "111122223333"
-    ops.pages = lambda _, operation, __: THERE[operation]
+    ops.pages = lambda _, operation, __, **___: THERE[operation]
     ops.each = lambda look, names, _: {name: look(name) for name in names}
     return [each.seen for each in named.check_named(ops) if each.status != "ok"]
 
@@ -59,6 +60,10 @@ def found(monkeypatch: pytest.MonkeyPatch, kind: str, body: Any, lost: Any = Non
         ("log group", {"subscriptions": [{"destinationArn": GONE}]}),
         ("secret", {"RotationLambdaARN": GONE}),
         ("api", {"integrations": [{"IntegrationUri": BY_PATH.format(GONE)}]}),
+        (
+            "REST API",
+            {"authorizers": [{"providerARNs": [OURS.format("cognito-idp", "userpool/gone")]}]},
+        ),
         (
             "state machine",
             {"definition": json.dumps({"Parameters": {"FunctionName": "gone:live"}})},

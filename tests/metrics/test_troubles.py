@@ -30,6 +30,7 @@ SHOP = {
     ("load balancer", "shop"): {
         "LoadBalancerArn": ARN.format("elasticloadbalancing") + "loadbalancer/app/shop/1a2b"
     },
+    ("REST API", "a1"): {"name": "shop"},
     ("distribution", "E1"): {"Id": "E1"},
     ("route table", "rtb-1"): {"Routes": [{"NatGatewayId": "nat-1"}, {"GatewayId": "igw-1"}]},
     ("app client", "p c"): {"UserPoolId": "p", "ClientId": "c"},
@@ -47,6 +48,7 @@ OF = {
     "AWS/SQS": {"QueueName": "orders"},
     "AWS/DynamoDB": {"TableName": "items", "Operation": "PutItem"},
     "AWS/ApplicationELB": {"LoadBalancer": "app/shop/1a2b"},
+    "AWS/ApiGateway": {"ApiName": "shop"},
     "AWS/CloudFront": {"DistributionId": "E1", "Region": "Global"},
     "AWS/NATGateway": {"NatGatewayId": "nat-1"},
     "AWS/Cognito": {"UserPool": "p", "UserPoolClient": "c"},

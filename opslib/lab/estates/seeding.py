@@ -159,6 +159,8 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     if "api" in place.facts:
         with ids.apart():
             gateways.seed(place, about.traffic, about.api.authorizer)
+    with ids.apart():
+        gateways.seed_described(place)
     measures.seed_day(place, about.metrics)
     queues.measure(place)
     monitors.seed(place, about)
