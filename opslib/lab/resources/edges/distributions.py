@@ -21,7 +21,7 @@ def seed(place: Place) -> None:
         made = place.client("cloudfront").create_distribution(DistributionConfig=given)
         held = place.backend("cloudfront").distributions
         one = held[facts["id"]] = held.pop(made["Distribution"]["Id"])
-        one.distribution_id = facts["id"]
+        one.id = one.distribution_id = facts["id"]
         one.arn = one.arn.rpartition("/")[0] + f"/{facts['id']}"
 
 
