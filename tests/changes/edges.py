@@ -9,6 +9,10 @@ from tests.changes.test_differences import START
 
 FACTS = {
     "distributions": {"app": {"id": "E1", "host": "app.example.com", "acl": "app"}},
+    "schedules": {
+        "nightly": {"name": "nightly", "group": "cron", "target": "work:live"},
+        "cold": {"name": "cold", "enabled": False},
+    },
     "apis": {"shop": {"id": "a1", "kind": "REST", "host": "api.example.com"}},
 }
 WARN, CRITICAL = "warn", "critical"
@@ -75,6 +79,22 @@ def host(*mapped: str) -> tuple[str, str, dict[str, Any]]:
     return "API host", "api.example.com", {"mappings": [{"ApiId": each} for each in mapped]}
 
 
+def schedule(name: str = "nightly cron", **more: Any) -> tuple[str, str, dict[str, Any]]:
+    own = {"State": "ENABLED", "ScheduleExpression": "rate(1 hour)", "Target": target()}
+    return "schedule", name, own | more
+
+
+def target(arn: str = "arn:aws:lambda:eu-west-1:1:function:work:live", **more: Any) -> Any:
+    retried = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400}
+    return {"Arn": arn, "RoleArn": "arn:r", "RetryPolicy": retried, **more}
+
+
+def record(weight: int) -> tuple[str, str, dict[str, Any]]:
+    return "DNS record", "x. A blue", {"Name": "x.", "Type": "A", "Weight": weight}
+
+
+NEVER: dict[str, Any] = {"RetryPolicy": {"MaximumRetryAttempts": 0}}
+LETTERS: dict[str, Any] = {"DeadLetterConfig": {"Arn": "arn:q"}}
 HTTP: dict[str, Any] = {"ProtocolType": "HTTP", "routes": [], "integrations": []}
 NOTHING_IN = {"ThrottlingRateLimit": 0.0, "ThrottlingBurstLimit": 0}
 CANARY = {"canarySettings": {"percentTraffic": 10.0, "deploymentId": "d2"}}
@@ -110,6 +130,16 @@ CASES = [
     (*plan(2), "spent", WARN),
     (*plan(0, 0.0), "throttle", CRITICAL),
     (*host("z9"), "mappings", CRITICAL),
+    (*schedule(State="DISABLED"), "State", CRITICAL),
+    (*schedule("other default", State="DISABLED"), "State", CRITICAL),
+    (*schedule("cold default"), "State", WARN),
+    (*schedule(EndDate=day(-1)), "EndDate", CRITICAL),
+    (*schedule(Target=target("arn:aws:lambda:eu-west-1:1:function:work")), "Target", CRITICAL),
+    (*schedule(Target=target(**NEVER)), "Target", WARN),
+    ("schedule group", "cron", {"Name": "cron", "State": "DELETING"}, "State", CRITICAL),
+    (*record(0), "Weight", WARN),
+    ("health check", "h", {"Id": "h", "Disabled": True, "Inverted": False}, "Disabled", WARN),
+    ("health check", "h", {"Id": "h", "Disabled": False, "Inverted": True}, "Inverted", WARN),
     (*host(), "mappings", CRITICAL),
 ]
 KEPT = [
@@ -124,6 +154,12 @@ KEPT = [
     rest(stages=[*stage("d1"), {"stageName": "test", "deploymentId": "d2"}]),
     ("api", "h1", {**HTTP, "stages": [{"DefaultRouteSettings": {"ThrottlingRateLimit": 50.0}}]}),
     plan(0),
+    schedule(),
+    schedule("cold default", State="DISABLED", EndDate=day(-1)),
+    schedule(EndDate=day(30)),
+    schedule(Target=target(**NEVER, **LETTERS)),
+    record(10),
+    ("DNS record", "x. A", {"Name": "x.", "Type": "A", "AliasTarget": {"DNSName": "y."}}),
     ("usage plan", "p2", {"name": "all", "spent": 1, "throttle": {"rateLimit": 5.0}}),
     host("z9", "a1"),
 ]

@@ -23,6 +23,8 @@ THERE = {
     "list_buckets": ["pages"],
     "get_apis": ["0123456789"],
     "get_rest_apis": ["abcdefghij"],
+    "list_distributions": ["d1234567890abc.cloudfront.net"],
+    "get_domain_names": ["d-0123456789.execute-api.eu-west-1.amazonaws.com"],
     "list_queues": ["https://sqs.eu-west-1.amazonaws.com/111122223333/orders"],
     "list_topics": [OURS.format("sns", "alerts")],
     "list_state_machines": ["flow"],
@@ -60,6 +62,13 @@ def found(monkeypatch: pytest.MonkeyPatch, kind: str, body: Any, lost: Any = Non
         ("log group", {"subscriptions": [{"destinationArn": GONE}]}),
         ("secret", {"RotationLambdaARN": GONE}),
         ("api", {"integrations": [{"IntegrationUri": BY_PATH.format(GONE)}]}),
+        (
+            "schedule",
+            {"Target": {"DeadLetterConfig": {"Arn": OURS.format("sqs", "gone")}}},
+        ),
+        ("schedule", {"Target": {"RoleArn": f"{OUR_ROLE}/service-role/gone"}}),
+        ("schedule", {"Target": {"Arn": GONE, "RoleArn": f"{OUR_ROLE}/worker"}}),
+        ("schedule", {"Target": {"Input": json.dumps({"FunctionName": "gone"})}}),
         (
             "REST API",
             {"authorizers": [{"providerARNs": [OURS.format("cognito-idp", "userpool/gone")]}]},
@@ -126,10 +135,19 @@ def test_what_is_there_is_of_others_or_is_only_allowed_is_not_told(
         ("gone-34.us-east-1.elb.amazonaws.com", ""),  # another region's is not asked for
         ("abcdefghij.execute-api.eu-west-1.amazonaws.com", ""),
         ("0123456789.execute-api.eu-west-1.amazonaws.com", ""),
+        ("d1234567890abc.cloudfront.net.", ""),
+        ("d1234567890abd.cloudfront.net.", "d1234567890abd.cloudfront.net"),
+        ("d-0123456789.execute-api.eu-west-1.amazonaws.com.", ""),
+        (
+            "d-9876543210.execute-api.eu-west-1.amazonaws.com.",
+            "d-9876543210.execute-api.eu-west-1.amazonaws.com",
+        ),
+        ("s3-website-eu-west-1.amazonaws.com.", ""),  # whose bucket is called as the record
+        ("vpce-0a1b2c3d4e5f60718-abcdefgh.execute-api.eu-west-1.vpce.amazonaws.com", ""),
         ("app.example.com", ""),
     ],
 )
-def test_an_origin_that_is_not_in_the_account_is_told(
+def test_an_origin_or_an_alias_that_is_not_in_the_account_is_told(
     monkeypatch: pytest.MonkeyPatch, domain: str, lost: str
 ) -> None:
     body = {"Origins": {"Items": [{"DomainName": domain, "Id": "app"}]}}

@@ -22,6 +22,7 @@ def seed(place: Place) -> None:
         held = place.backend("cloudfront").distributions
         one = held[facts["id"]] = held.pop(made["Distribution"]["Id"])
         one.id = one.distribution_id = facts["id"]
+        one.domain_name = f"d{names.number(place, facts['id']):013x}.cloudfront.net"
         one.arn = one.arn.rpartition("/")[0] + f"/{facts['id']}"
 
 

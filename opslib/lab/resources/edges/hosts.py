@@ -20,16 +20,16 @@ def seed(place: Place) -> None:
             name = facts["host"].partition(".")[2]
             made = client.create_hosted_zone(Name=name, CallerReference=facts["zone"])
             zone = zones[facts["zone"]] = zones.pop(made["HostedZone"]["Id"].rpartition("/")[2])
-            zone.id = facts["zone"]
+            zone.resource_id = facts["zone"]
         config = {
             "Type": "HTTPS",
             "FullyQualifiedDomainName": facts["host"],
             "Port": 443,
             "ResourcePath": next(iter(place.facts.get("api", {}).get("probes", {})), "/"),
         }
-        check = client.create_health_check(
-            CallerReference=facts["host"], HealthCheckConfig=config
-        )["HealthCheck"]["Id"]
+        check = client.create_health_check(CallerReference=facts["host"], HealthCheckConfig=config)[
+            "HealthCheck"
+        ]["Id"]
         record = {
             "Name": facts["host"],
             "Type": "A",
