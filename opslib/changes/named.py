@@ -15,8 +15,8 @@ _ALLOWS = {"role", "inline policy", "policy", "key"}
 
 @check("Is what is named there?")
 def check_named(ops: Connection, kind: str = "") -> Findings:
-    """Functions, queues, topics, tables, workflows and roles that what is described (or what is of
-    a `kind`) names, settings and variables alike; those of other accounts and regions are left out.
+    """Functions, queues, topics, roles, origins and more (named.yaml) that what is described (or
+    what is of a `kind`) names, settings and variables alike; not those of other regions.
     """
     described = read_resources(ops, kind)
     here = {"region": ops.target.region, "account": ops.target.account}
@@ -27,19 +27,23 @@ def check_named(ops: Connection, kind: str = "") -> Findings:
     }
 
     def look(of: str) -> list[Finding]:
-        pattern = data("named")[of][3].format(**here)
+        told = data("named")[of][0]
+        pattern, ours = told.format(**here), "{account}" in told
         named: dict[str, list[str]] = {}
         for by, text in texts.items():
             for name in {*re.findall(pattern, text)}:
                 named.setdefault(name, []).append(by)
         asked = Question(f"{of}s that are named", "there", f"the list of every {of}")
-        there = list_names(ops, of) if named else set()
+        there = {name.lower() for name in (list_names(ops, of) if named else ())}  # DNS folds it
         gone = [
-            asked.critical(
-                f"{name} is not there, and {', '.join(by[:3])} needs it", next="changes/who"
+            asked.answer(
+                "critical" if ours else "warn",
+                f"{name} is not {'there' if ours else 'in this account'}, "
+                f"and {', '.join(by[:3])} needs it",
+                next="changes/who",
             )
             for name, by in sorted(named.items())
-            if name not in there
+            if name.lower() not in there
         ]
         return gone or [asked.ok(count(len(named), of))] * bool(named)
 
@@ -64,4 +68,7 @@ def not_read(
 
 def list_names(ops: Connection, kind: str) -> set[str]:
     """All of that kind in the account and region (named.yaml says which kinds)."""
-    return {re.split("[/:]", name)[-1] for name in ops.pages(*data("named")[kind][:3])}
+    lists = data("named")[kind][1:]
+    return {
+        re.split("[/:]", name)[-1] for of in lists for name in ops.pages(*of[:3], **dict(*of[3:]))
+    }

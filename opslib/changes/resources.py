@@ -1,12 +1,22 @@
 """What describes each resource of a target, as it is now: one mechanism over a table of calls."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
-from opslib.core import Connection, Json, NotFound, OpsError, UsageError, beside, caches
+from opslib.core import (
+    Connection,
+    Json,
+    NotFound,
+    OpsError,
+    UsageError,
+    beside,
+    caches,
+    identities,
+)
 from opslib.core.connections import sql
 
 Key: TypeAlias = tuple[str, str]  # kind of resource and its name
@@ -165,7 +175,7 @@ class _Reading:
         """The resource of that name; or all that a call lists for it, where it lists several."""
         kind, name = key
         about = table()[kind]
-        words: Json = {}
+        words: Json = {"today": f"{self._ops.now():%Y-%m-%d}"}
         if "first" in about:
             words["first"] = self._call(key, about["first"], words)
             if words["first"] in (None, UNREAD):
@@ -177,23 +187,23 @@ class _Reading:
         if body is None or body == UNREAD:
             return {key: UNREAD} if body else {}
         if "id" not in about:
-            return {key: self._whole(key, body)}
+            return {key: self._whole(key, body, words)}
         named = {str(_search(about["id"], each)): each for each in body}
         return {
-            (kind, each): self._whole((kind, each), body)
+            (kind, each): self._whole((kind, each), body, words)
             for each, body in named.items()
             if not about.get("match") or fnmatchcase(each, name)
         }
 
-    def _whole(self, key: Key, body: Any) -> Any:
-        also = table()[key[0]].get("also", {})
-        parts = {name: self._call(key, call, {"main": body}) for name, call in also.items()}
+    def _whole(self, key: Key, body: Any, words: Json) -> Any:
+        also, words = table()[key[0]].get("also", {}), words | {"main": body}
+        parts = {name: self._call(key, call, words) for name, call in also.items()}
         return body | parts if parts else body
 
     def _call(self, key: Key, call: list[Any], words: Json) -> Any:
         """What it answers; None where AWS says that there is none, UNREAD where it does not say."""
         service, operation, given, path = call
-        parameters = _filled(given, key[1], words)
+        parameters, ops = _filled(given, key[1], words), self._ops.at(_region(self._ops, key[1]))
         try:
             if service == "sql":
                 # Names are to be the same whatever a login's search path is; the file's is by that.
@@ -205,8 +215,8 @@ class _Reading:
                     return _search(path, dict(client.info(operation)))
             if path.endswith("[]"):
                 wanted = path.replace("$id", f"`{json.dumps(key[1])}`")
-                return self._ops.pages(service, operation, wanted, **parameters)
-            return _search(path, self._ops.call(service, operation, **parameters), key[1])
+                return ops.pages(service, operation, wanted, **parameters)
+            return _search(path, ops.call(service, operation, **parameters), key[1])
         except NotFound:
             return None
         except OpsError as exc:
@@ -216,6 +226,13 @@ class _Reading:
                 asked = f"{service}:{named}"
             self.unread.setdefault(asked, (exc, []))[1].append(key)
             return UNREAD
+
+
+def _region(ops: Connection, name: str) -> str:
+    """Where a resource is: an ARN says it, WAF keeps those of CloudFront in one region."""
+    if name.endswith(" CLOUDFRONT"):
+        return identities.home(ops.target.region)
+    return name.split(":")[3] if re.match("arn:([^:]*:){3}", name) else ""
 
 
 def _filled(given: Any, name: str, words: Json) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from opslib.changes.resources import UNREAD, Described, data
+from opslib.changes.resources import UNREAD, Described, data, table
 from opslib.core import Connection, Finding, Json, Question, decoded, fits
 
 _ODD = (LookupError, TypeError, ValueError, AttributeError)  # JMESPath's own are ValueErrors
@@ -77,9 +77,10 @@ def _beside(
     ops: Connection, kind: str, name: str, of: Json, every: dict[str, list[Json]]
 ) -> dict[str, Any]:
     """What the target's file says of a resource, and of a queue, who takes from it and fills it."""
-    facts = ops.target.facts
-    named = [each for each in facts.get(f"{kind}s", {}).values() if isinstance(each, dict)]
-    own = (each for each in named if each.get("name") == name)
+    facts, called = ops.target.facts, {name, name.split(" ")[0].rstrip(".")}
+    parts = (facts.get(part, {}) for part in table()[kind].get("of", ()))
+    named = (each for part in parts for each in dict(part).values() if isinstance(each, dict))
+    own = (each for each in named if called & {each.get(key) for key in ("name", "id", "host")})
     found = {"production": ops.target.production, "described": dict(next(own, {}))}
     found["meant"] = _meant(facts, name, of)
     if kind != "queue":

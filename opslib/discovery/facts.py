@@ -8,7 +8,7 @@ from typing import Any
 
 import jmespath
 
-from opslib.core import Json, decoded, identities
+from opslib.core import Json, batched, decoded, identities
 from opslib.discovery.accounts import Account
 from opslib.discovery.known import first, has, known, words
 
@@ -77,7 +77,10 @@ def draft(account: Account, head: Json) -> Draft:
     made.note("policy", "policy: what a change needs here, see docs/targets.md")
     _functions(made)
     for section, about in known("sections").items():
-        facts[section] = _by_name(made, *about)
+        found: Json = {}
+        for kind, told in batched(about, 2):
+            _by_name(made, found, kind, told)
+        facts[section] = found
     for put in (_api, _queues, _database, _named, _network, _alarms):
         put(made)
     facts["secrets"] = {each["name"]: {"max_age_days": _age(each)} for each in account["secrets"]}
@@ -96,9 +99,8 @@ def beside(made: Draft) -> Iterator[str]:
         yield f"Not known: {kind}: {why}"
 
 
-def _by_name(made: Draft, kind: str, told: str) -> Json:
+def _by_name(made: Draft, found: Json, kind: str, told: str) -> None:
     """`told`: what is said of each, a query; nothing of the tools that made the others."""
-    found: Json = {}
     for each in made.account[kind]:
         if has(each["name"], "tools"):
             continue
@@ -106,7 +108,6 @@ def _by_name(made: Draft, kind: str, told: str) -> Json:
         if isinstance(said, dict):
             said = {key: value for key, value in said.items() if value is not None}
         found[made.short(each["name"], found)] = said
-    return found
 
 
 def _functions(made: Draft) -> None:

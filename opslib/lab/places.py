@@ -108,9 +108,14 @@ class Place:
     @property
     def metrics(self) -> Store:
         """The metric store of this account and region: baselines, points, gauges, overlays."""
+        return self.metrics_of("")
+
+    def metrics_of(self, namespace: str) -> Store:
+        """The one that has a namespace: that of a global service is in one region."""
+        from opslib.core.reads.metrics import kept_in
         from opslib.lab.corrections.cloudwatch import metrics
 
-        return metrics.store(self.account, self.region)
+        return metrics.store(self.account, kept_in(self.region, namespace))
 
     def deny(self, operation: str, message: str = "") -> None:
         """Denies an operation to callers of this account.

@@ -156,8 +156,10 @@ def _stopped(metric: Metric, points: Frame, age: timedelta) -> bool:
 
 def _status(metric: Metric, points: Frame, worst: float) -> str:
     since = points["time"].iloc[-1] - timedelta(minutes=RECENT_MINUTES - 5)
-    recent = points.loc[points["time"] >= since, "value"]
+    span = "15min" if metric.lasting else 3  # of few requests one: two of three periods count
+    lasting = points.rolling(span, min_periods=3, on="time")["value"].median()
+    recent = (lasting if metric.lasting else points["value"])[points["time"] >= since]
     status = metric.status(recent.min() if metric.below else recent.max())
-    if metric.statistic.startswith("p"):  # of few requests one of them: two of three periods count
-        worst = points["value"].rolling(3).median().max()
+    if metric.lasting or metric.statistic.startswith("p"):
+        worst = lasting.max()
     return "warn" if status == "ok" and metric.status(worst) == "critical" else status

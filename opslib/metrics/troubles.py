@@ -50,10 +50,11 @@ def _watched(found: Mapping[tuple[str, str], Any]) -> Iterator[Metric]:
                 statistic, *bounds, means, follows = rule
                 most = jmespath.search(share, body) if share else 1
                 title = f"{metric} of {kind} {' '.join(each) or name}: {means}"
-                of, bad = dict(zip(row["of"], each, strict=True)), "below" in row
+                of = dict(zip(row["of"], each, strict=True))
                 about = title, title, row["space"], metric, statistic, of, ""
                 warn, critical = (bound * most for bound in bounds)
-                yield Metric(*about, warn, critical, bad, next=follows)
+                how = warn, critical, "below" in row, "lasting" in row
+                yield Metric(*about, *how, next=follows)
 
 
 def _values(path: str, body: Json) -> Iterator[str]:

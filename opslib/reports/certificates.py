@@ -3,7 +3,17 @@
 from datetime import timedelta
 from operator import itemgetter
 
-from opslib.core import Connection, Findings, Json, beside, check, dtypes, frame, sayings
+from opslib.core import (
+    Connection,
+    Findings,
+    Json,
+    beside,
+    check,
+    dtypes,
+    frame,
+    identities,
+    sayings,
+)
 
 CERTIFICATES = dtypes("""
     domain    str
@@ -31,13 +41,18 @@ def check_expiry(ops: Connection) -> Findings:
 
     Evidence: CERTIFICATES (ACM ListCertificates).
     """
-    every = ops.pages(
-        "acm",
-        "list_certificates",
-        "CertificateSummaryList[?NotAfter]",
-        CertificateStatuses=["ISSUED", "EXPIRED"],
-        Includes={"keyTypes": _KEY_TYPES},
-    )
+    regions = [""] + [identities.home(ops.target.region)] * ("distributions" in ops.target.facts)
+    every = [
+        certificate
+        for region in regions  # CloudFront takes its own from one region alone
+        for certificate in ops.at(region).pages(
+            "acm",
+            "list_certificates",
+            "CertificateSummaryList[?NotAfter]",
+            CertificateStatuses=["ISSUED", "EXPIRED"],
+            Includes={"keyTypes": _KEY_TYPES},
+        )
+    ]
     found, rows = Findings(), []
     for domain, facts in ops.target["certificates"].items():
         covering = [certificate for certificate in every if _covers(certificate, domain)]

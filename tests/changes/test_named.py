@@ -18,6 +18,13 @@ QUEUE_GONE = "https://sqs.eu-west-1.amazonaws.com/111122223333/gone"
 OURS = "arn:aws:{}:eu-west-1:111122223333:{}"
 THERE = {
     "list_functions": ["api"],
+    "describe_load_balancers": ["Shop-12.eu-west-1.elb.amazonaws.com"],
+    "list_user_pools": ["eu-west-1_there"],
+    "list_buckets": ["pages"],
+    "get_apis": ["0123456789"],
+    "get_rest_apis": ["abcdefghij"],
+    "list_distributions": ["d1234567890abc.cloudfront.net"],
+    "get_domain_names": ["d-0123456789.execute-api.eu-west-1.amazonaws.com"],
     "list_queues": ["https://sqs.eu-west-1.amazonaws.com/111122223333/orders"],
     "list_topics": [OURS.format("sns", "alerts")],
     "list_state_machines": ["flow"],
@@ -33,7 +40,7 @@ def found(monkeypatch: pytest.MonkeyPatch, kind: str, body: Any, lost: Any = Non
     )
     ops: Any = Ops(0, {})
     ops.target.region, ops.target.account = "eu-west-1", "111122223333"
-    ops.pages = lambda _, operation, __: THERE[operation]
+    ops.pages = lambda _, operation, __, **___: THERE[operation]
     ops.each = lambda look, names, _: {name: look(name) for name in names}
     return [each.seen for each in named.check_named(ops) if each.status != "ok"]
 
@@ -55,6 +62,17 @@ def found(monkeypatch: pytest.MonkeyPatch, kind: str, body: Any, lost: Any = Non
         ("log group", {"subscriptions": [{"destinationArn": GONE}]}),
         ("secret", {"RotationLambdaARN": GONE}),
         ("api", {"integrations": [{"IntegrationUri": BY_PATH.format(GONE)}]}),
+        (
+            "schedule",
+            {"Target": {"DeadLetterConfig": {"Arn": OURS.format("sqs", "gone")}}},
+        ),
+        ("schedule", {"Target": {"RoleArn": f"{OUR_ROLE}/service-role/gone"}}),
+        ("schedule", {"Target": {"Arn": GONE, "RoleArn": f"{OUR_ROLE}/worker"}}),
+        ("schedule", {"Target": {"Input": json.dumps({"FunctionName": "gone"})}}),
+        (
+            "REST API",
+            {"authorizers": [{"providerARNs": [OURS.format("cognito-idp", "userpool/gone")]}]},
+        ),
         (
             "state machine",
             {"definition": json.dumps({"Parameters": {"FunctionName": "gone:live"}})},
@@ -100,6 +118,41 @@ def test_what_is_there_is_of_others_or_is_only_allowed_is_not_told(
     monkeypatch: pytest.MonkeyPatch, kind: str, body: Any
 ) -> None:
     assert found(monkeypatch, kind, body) == []
+
+
+@pytest.mark.parametrize(
+    ("domain", "lost"),
+    [
+        ("gone.s3.amazonaws.com", "gone"),
+        ("gone.s3.eu-west-1.amazonaws.com", "gone"),
+        ("gone.s3-website-eu-west-1.amazonaws.com", "gone"),
+        ("gone.s3-website.eu-central-1.amazonaws.com", "gone"),
+        ("Gone-34.eu-west-1.elb.amazonaws.com", "Gone-34.eu-west-1.elb.amazonaws.com"),
+        ("gone-56.elb.eu-west-1.amazonaws.com", "gone-56.elb.eu-west-1.amazonaws.com"),
+        ("zzzzzzzzzz.execute-api.eu-west-1.amazonaws.com", "zzzzzzzzzz"),
+        ("pages.s3.eu-west-1.amazonaws.com", ""),
+        ("dualstack.shop-12.eu-west-1.elb.amazonaws.com.", ""),
+        ("gone-34.us-east-1.elb.amazonaws.com", ""),  # another region's is not asked for
+        ("abcdefghij.execute-api.eu-west-1.amazonaws.com", ""),
+        ("0123456789.execute-api.eu-west-1.amazonaws.com", ""),
+        ("d1234567890abc.cloudfront.net.", ""),
+        ("d1234567890abd.cloudfront.net.", "d1234567890abd.cloudfront.net"),
+        ("d-0123456789.execute-api.eu-west-1.amazonaws.com.", ""),
+        (
+            "d-9876543210.execute-api.eu-west-1.amazonaws.com.",
+            "d-9876543210.execute-api.eu-west-1.amazonaws.com",
+        ),
+        ("s3-website-eu-west-1.amazonaws.com.", ""),  # whose bucket is called as the record
+        ("vpce-0a1b2c3d4e5f60718-abcdefgh.execute-api.eu-west-1.vpce.amazonaws.com", ""),
+        ("app.example.com", ""),
+    ],
+)
+def test_an_origin_or_an_alias_that_is_not_in_the_account_is_told(
+    monkeypatch: pytest.MonkeyPatch, domain: str, lost: str
+) -> None:
+    body = {"Origins": {"Items": [{"DomainName": domain, "Id": "app"}]}}
+    seen = f"{lost} is not in this account, and distribution x needs it"
+    assert found(monkeypatch, "distribution", body) == [seen] * bool(lost)
 
 
 def test_what_could_not_be_read_may_name_anything(monkeypatch: pytest.MonkeyPatch) -> None:

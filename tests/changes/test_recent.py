@@ -32,7 +32,9 @@ def test_it_begins_with_the_first_trouble_that_knows_when_and_deployments_come_f
         act(300, "DeleteBucket", bucket),
     ]
 
-    def look_up(_: Connection, __: str, ___: str, within: Window) -> tuple[list[Act], str]:
+    def look_up(
+        _: Connection, __: str, ___: str, within: Window, *____: int
+    ) -> tuple[list[Act], str]:
         return [each for each in acts if within.start <= each.time], ""
 
     monkeypatch.setattr(trails, "look_up", look_up)

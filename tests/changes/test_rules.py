@@ -10,6 +10,7 @@ import pytest
 
 from opslib.changes import rules
 from opslib.changes.resources import Described, data
+from tests.changes import edges
 from tests.changes.test_differences import START, Ops
 
 ARN = "arn:aws:sqs:eu-west-1:111122223333:"
@@ -19,6 +20,7 @@ FACTS = {
     "jobs": {"orders": {"queue": "orders", "function": "work"}},
     "tables": {"items": {"name": "items", "time_to_live": "expires_at"}},
     "buckets": {"site": {"name": "site", "public": True}, "data": {"name": "data"}},
+    **edges.FACTS,
 }
 BLOCK = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy"), True)
 EMPTIED = {"ID": "all", "Status": "Enabled", "Filter": {}, "Expiration": {"Days": 1}}
@@ -144,6 +146,7 @@ LATEST = {"Name": "live", "FunctionVersion": "$LATEST"}
 SHUT = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
 BLOCKS: dict[str, Any] = {"Action": {"Block": {}}}
 CASES = [
+    *edges.CASES,
     ("queue", "orders", queue(VisibilityTimeout="599"), "VisibilityTimeout", WARN),
     ("queue", "orders", queue(RedrivePolicy=redriven(4)), "RedrivePolicy.maxReceiveCount", WARN),
     ("queue", "orders", queue(RedrivePolicy=None), "RedrivePolicy", CRITICAL),
@@ -371,6 +374,7 @@ CASES = [
     ),
 ]
 KEPT = [
+    *edges.KEPT,
     ("api", "a", ROUTED),
     ("api", "a", {"ProtocolType": "WEBSOCKET", "routes": [{"RouteKey": "$connect"}]}),
     ("role", "arn:x:role/task", trusts("ecs-tasks") | {"attached": [], "inline": []}),

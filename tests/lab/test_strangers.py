@@ -114,6 +114,18 @@ secrets:
   shop/payments: {max_age_days: 14}
 certificates:
   shop.example.com: {min_days: 30}
+  www.shop.example.com: {min_days: 30}
+distributions:
+  pages: {id: E2QWRUHAPOMQZL, host: www.shop.example.com, acl: shop-pages}
+apis:
+  partners: {id: a1b2c3d4e5, kind: REST, host: partners.shop.example.com}
+  inner: {id: b1b2c3d4e5}
+schedules:
+  nightly: {name: shop-nightly, group: shop, target: "shop-web:live"}
+  sales: {name: shop-sales, enabled: false, target: shop-mail}
+dns:
+  pages: {host: www.shop.example.com, zone: Z0SHOP1234}
+  api: {host: shop.example.com, zone: Z0SHOP1234}
 """
 BARE = """\
 title: Blog staging

@@ -58,6 +58,9 @@ class Recorded:
     def now(self) -> datetime:
         return NOW
 
+    def at(self, _: str) -> Recorded:
+        return self
+
     def each(self, read: Callable[[Any], Any], names: Any, _: str = "") -> dict[Any, Any]:
         return {name: read(name) for name in names}
 

@@ -30,6 +30,10 @@ SHOP = {
     ("load balancer", "shop"): {
         "LoadBalancerArn": ARN.format("elasticloadbalancing") + "loadbalancer/app/shop/1a2b"
     },
+    ("schedule group", "cron"): {"Name": "cron"},
+    ("health check", "h1"): {"Id": "h1"},
+    ("REST API", "a1"): {"name": "shop"},
+    ("distribution", "E1"): {"Id": "E1"},
     ("route table", "rtb-1"): {"Routes": [{"NatGatewayId": "nat-1"}, {"GatewayId": "igw-1"}]},
     ("app client", "p c"): {"UserPoolId": "p", "ClientId": "c"},
     ("search domain", "texts"): {"DomainName": "texts", "ARN": ARN.format("es") + "domain/texts"},
@@ -46,6 +50,10 @@ OF = {
     "AWS/SQS": {"QueueName": "orders"},
     "AWS/DynamoDB": {"TableName": "items", "Operation": "PutItem"},
     "AWS/ApplicationELB": {"LoadBalancer": "app/shop/1a2b"},
+    "AWS/Scheduler": {"ScheduleGroup": "cron"},
+    "AWS/Route53": {"HealthCheckId": "h1"},
+    "AWS/ApiGateway": {"ApiName": "shop"},
+    "AWS/CloudFront": {"DistributionId": "E1", "Region": "Global"},
     "AWS/NATGateway": {"NatGatewayId": "nat-1"},
     "AWS/Cognito": {"UserPool": "p", "UserPoolClient": "c"},
     "AWS/ES": {"DomainName": "texts", "ClientId": "111122223333"},
@@ -75,7 +83,11 @@ def told(
             for minutes in (15, 10, 5)
         ]
         rows += [
-            (within.end - timedelta(minutes=5), key, 50.0 * ("%" in key))
+            (
+                within.end - timedelta(minutes=5),
+                key,
+                50.0 * ("%" in key or "HealthCheckStatus" in key),
+            )
             for _, key, _ in rows[:1]
             if hours_ago
         ]

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from opslib import records
-from opslib.changes.trail.trails import Act, look_up
+from opslib.changes.trail.trails import Act, everywhere
 from opslib.core import (
     Connection,
     Finding,
@@ -20,7 +20,6 @@ from opslib.core import (
     count,
     cut,
     few,
-    identities,
 )
 from opslib.records import Record
 
@@ -72,13 +71,8 @@ def reconcile(ops: Connection, record: str) -> Findings:
 def _acts(ops: Connection, arn: str, window: Window) -> tuple[list[Act], list[str]]:
     """What that identity changed, and why not all of it is known."""
     wide = Window(window.start - _AROUND, window.end + _AROUND)
-    acts: dict[str, Act] = {}
-    unseen = []
-    for region in dict.fromkeys([ops.target.region, identities.home(ops.target.region)]):
-        found, trouble = look_up(ops.at(region), "Username", arn.split("/")[-1], wide, _MOST)
-        unseen += [f"{region}: {trouble}"] * bool(trouble)
-        acts |= {act.of("eventID"): act for act in found}
-    mine = [a for a in acts.values() if a.of("userIdentity.arn") == arn and not a.of("readOnly")]
+    acts, unseen = everywhere(ops, "Username", arn.split("/")[-1], wide, _MOST)
+    mine = [a for a in acts if a.of("userIdentity.arn") == arn and not a.of("readOnly")]
     return mine, unseen
 
 

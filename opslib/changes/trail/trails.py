@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from opslib import records
 from opslib.changes.histories import details
-from opslib.core import Connection, Json, OpsError, Window, clock, cut, decoded
+from opslib.core import Connection, Json, OpsError, Window, clock, cut, decoded, identities
 
 # What services do by themselves all day, and what changes data only.
 _NOISE = re.compile(
@@ -132,10 +132,24 @@ def look_up(
     return acts, f"only the last {most} events with {name} {value} were read, those since {first}"
 
 
+def everywhere(
+    ops: Connection, name: str, value: str, within: Window, most: int = _MOST
+) -> tuple[list[Act], list[str]]:
+    """`look_up`, and in the region that has the events of global services."""
+    acts: list[Act] = []
+    unseen, here = [], ops.target.region
+    for region in dict.fromkeys([here, identities.home(here)]):
+        found, trouble = look_up(ops.at(region), name, value, within, most)
+        acts += found
+        unseen += [f"{region}: {trouble}"] * bool(trouble)
+    return sorted(acts, key=lambda act: act.time, reverse=True), unseen
+
+
 def events(ops: Connection, start: datetime, end: datetime) -> tuple[list[Act], str]:
     """What was written in the account and region, newest first; and why not all of it is known."""
-    found, trouble = look_up(ops, "ReadOnly", "false", Window(start, end))
-    return [act for act in found if not (act.is_noise or act.of("errorCode"))], trouble
+    found, unseen = everywhere(ops, "ReadOnly", "false", Window(start, end))
+    told = [act for act in found if not (act.is_noise or act.of("errorCode"))]
+    return told, "; ".join(unseen)
 
 
 def did(ops: Connection, event: str, until: datetime) -> set[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from opslib import alarms
 from opslib.changes.resources import data, named
 from opslib.changes.trail import trails
-from opslib.changes.trail.trails import Act, look_up
+from opslib.changes.trail.trails import Act, everywhere
 from opslib.core import (
     Connection,
     Findings,
@@ -20,7 +20,6 @@ from opslib.core import (
     count,
     dtypes,
     frame,
-    identities,
     log_lines,
     logs,
     window,
@@ -80,20 +79,20 @@ def read_trail(
     said = data("suspicions")
     if who:
         name = "AccessKeyId" if _KEY.fullmatch(who) else "Username"
-        read.all(name, [who.split("/")[-1]], True)
+        read.all(name, [who.split("/")[-1]])
     elif resource:
         read.all("ResourceName", mine)
     elif event:
-        read.all("EventName", [event], True)
+        read.all("EventName", [event])
     else:
-        read.all("ReadOnly", ["false"], True, _ALL)
+        read.all("ReadOnly", ["false"], _ALL)
         if read.unseen and read.acts:
-            read.all("EventName", [e for of in said["rules"] for e in of.get("events", ())], True)
+            read.all("EventName", [e for of in said["rules"] for e in of.get("events", ())])
             read.all("ResourceName", mine)
-        read.all("Username", ["root"], True)
-        read.all("EventName", said["reads"], True)
+        read.all("Username", ["root"])
+        read.all("EventName", said["reads"])
         denied = {a.key for a in read.acts.values() if a.denied and not a.is_own(ops)} - {""}
-        read.all("AccessKeyId", sorted(denied), True)  # all that those did
+        read.all("AccessKeyId", sorted(denied))  # all that those did
     acts = [
         act
         for act in read.acts.values()
@@ -113,19 +112,16 @@ class _Read:
         self.acts: dict[str, Act] = {}
         self.unseen: list[str] = []
 
-    def all(self, name: str, values: list[str], too: bool = False, most: int = _EACH) -> None:
+    def all(self, name: str, values: list[str], most: int = _EACH) -> None:
         """Every event with one of these values; of global services, too."""
-        here = self._ops.target.region
-        regions = dict.fromkeys([here, identities.home(here)] if too else [here])
         for value in values:
             if self._asked >= _LOOKUPS:
                 self.unseen.append(f"{name} {value} was not looked up: {_LOOKUPS} others were")
                 continue
-            for region in regions:
-                found, trouble = look_up(self._ops.at(region), name, value, self.within, most)
-                self.acts |= {act.of("eventID"): act for act in found}
-                self._asked += 1
-                self.unseen += [trouble] * (bool(trouble) and trouble not in self.unseen)
+            found, troubles = everywhere(self._ops, name, value, self.within, most)
+            self.acts |= {act.of("eventID"): act for act in found}
+            self._asked += 1
+            self.unseen += [each for each in troubles if each not in self.unseen]
 
 
 @check("What happened, in the order of time?")

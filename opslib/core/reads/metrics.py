@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from opslib.core.checks.plots import Line, Panel
 from opslib.core.checks.shares import Share
+from opslib.core.connections import identities
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, NotUnderstood, OpsError, require_known
 from opslib.core.tables import Frame, Json, dtypes, frame, framed
@@ -28,6 +29,7 @@ POINTS = dtypes("""
 """)
 K = TypeVar("K")
 PERIOD = 300  # seconds
+_GLOBAL = {"AWS/CloudFront", "AWS/Route53", "AWS/Billing", "AWS/DDoSProtection"}
 PAGE = 500  # queries in one GetMetricData
 RECENT_MINUTES = 15  # what counts as now: three periods, since the last one may be under way
 
@@ -37,7 +39,7 @@ class Metric:
     """A key metric of the target, as its file describes it.
 
     `below`: it is bad when it is too low. With an `expression` it is a share of the amounts that
-    `of` describes, told where there are `at_least` so many.
+    `of` describes, told where there are `at_least` so many. `lasting`: one value alone is none.
     """
 
     key: str
@@ -50,6 +52,7 @@ class Metric:
     warn: float | None = None
     critical: float | None = None
     below: bool = False
+    lasting: bool = False
     expression: str = ""
     of: Mapping[str, Json] = field(default_factory=dict, hash=False)
     at_least: float = 20
@@ -192,23 +195,28 @@ def query(
     `region`: another than the target's. Queries that refer to each other must be among the same
     500. Raises OpsError when CloudWatch answered one of them with an error, or not at all.
     """
-    ops = ops.at(region) if region else ops
     # CloudWatch aligns to the start of a period, and is fastest when asked so.
     period = max((q["MetricStat"]["Period"] for q in queries if "MetricStat" in q), default=60)
     start = datetime.fromtimestamp(within.start.timestamp() // period * period, UTC)
 
-    def answers(first: int) -> list[Json]:
-        return ops.pages(
+    def answers(part: tuple[str, int]) -> list[Json]:
+        at, first = part
+        return ops.at(at).pages(
             "cloudwatch",
             "get_metric_data",
             "MetricDataResults[]",
-            MetricDataQueries=list(queries[first : first + PAGE]),
+            MetricDataQueries=by_region[at][first : first + PAGE],
             StartTime=start,
             EndTime=within.end,
             ScanBy="TimestampAscending",
         )
 
-    pages = ops.each(answers, range(0, len(queries), PAGE)).values()
+    by_region: dict[str, list[Json]] = {}
+    for each in queries:
+        space = each.get("MetricStat", {"Metric": {"Namespace": ""}})["Metric"]["Namespace"]
+        by_region.setdefault(region or kept_in(ops.target.region, space), []).append(each)
+    parts = [(at, n) for at, of in by_region.items() for n in range(0, len(of), PAGE)]
+    pages = ops.each(answers, parts).values()
     results = [_answered(result) for result in chain.from_iterable(pages)]
     wanted = {q["Id"] for q in queries if "MetricStat" in q and q.get("ReturnData", True)}
     if lacks := wanted - {result["Id"] for result in results}:
@@ -222,6 +230,11 @@ def query(
         "value": [value for result in results for value in result["Values"]],
     }
     return _settled(framed(found, SERIES), queries, within)
+
+
+def kept_in(region: str, namespace: str) -> str:
+    """Where a namespace's metrics are: of global services in one region, whatever the target's."""
+    return identities.home(region) if namespace in _GLOBAL else region
 
 
 def series(
@@ -238,6 +251,7 @@ def is_sent(ops: Connection, namespace: str, dimensions: Mapping[str, str], **gi
     """Whether CloudWatch has had such a metric within two weeks (ListMetrics)."""
     pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
     asked = {"Namespace": namespace, "Dimensions": pairs, **given}
+    ops = ops.at(kept_in(ops.target.region, namespace))
     return bool(ops.pages("cloudwatch", "list_metrics", "Metrics[]", limit=1, **asked))
 
 

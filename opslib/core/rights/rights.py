@@ -141,7 +141,7 @@ def _said(place: re.Match[str], value: str) -> str:
 MOST = 6144  # characters of a managed policy, blanks not counted
 MOST_OF_A_SESSION = 2048
 # Of these a call is one of no region, or of another than its ARN's.
-_EVERYWHERE = ("iam:", "sts:", "s3:", "cloudfront:")
+_EVERYWHERE = ("iam:", "sts:", "s3:", "cloudfront:", "route53:")
 Asked: TypeAlias = tuple[Need, str]  # and the region in which it was asked
 
 

@@ -28,7 +28,15 @@ from opslib.lab.resources import (
 )
 from opslib.lab.resources.databases import caches, logins, rds
 from opslib.lab.resources.databases.migrations import Migrations
-from opslib.lab.resources.edges import certificates, firewalls, gateways, mail
+from opslib.lab.resources.edges import (
+    certificates,
+    distributions,
+    firewalls,
+    gateways,
+    hosts,
+    mail,
+    schedules,
+)
 from opslib.lab.resources.functions import Build
 from opslib.lab.resources.networks import Network
 from opslib.lab.resources.search import domains as searches
@@ -159,10 +167,15 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     if "api" in place.facts:
         with ids.apart():
             gateways.seed(place, about.traffic, about.api.authorizer)
+    with ids.apart():
+        gateways.seed_described(place)
     measures.seed_day(place, about.metrics)
     queues.measure(place)
     monitors.seed(place, about)
     certificates.seed(place)
+    distributions.seed(place)
+    schedules.seed(place)
+    hosts.seed(place)
     executions.seed(place, about)
     searches.seed(place, network.of_functions() if network else {})
     if "terraform" in place.facts:

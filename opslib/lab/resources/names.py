@@ -31,9 +31,15 @@ def login_secret(place: Place) -> str:
 
 def gateway(place: Place) -> str:
     """The id of the API in API Gateway."""
+    return next(iter(gateways(place)), f"{number(place, 'gateway'):08x}lab"[:10])
+
+
+def gateways(place: Place) -> list[str]:
+    """The ids of all APIs of API Gateway that the file names, but for REST APIs."""
     of = (each.get("dimensions", {}) for each in place.facts.get("metrics", {}).values())
-    named = (str(dimensions["ApiId"]) for dimensions in of if "ApiId" in dimensions)
-    return next(named, f"{number(place, 'gateway'):08x}lab"[:10])
+    found = [str(dimensions["ApiId"]) for dimensions in of if "ApiId" in dimensions]
+    apis = place.facts.get("apis", {}).values()
+    return [*dict.fromkeys(found + [each["id"] for each in apis if each.get("kind") != "REST"])]
 
 
 def arn(place: Place, service: str, resource: str) -> str:

@@ -156,7 +156,7 @@ def seed_day(place: Place, every: Mapping[str, forms.Measured]) -> None:
         for dimensions in [filled(place, each) for each in group.dimensions]:
             for at, each in enumerate(group.day):
                 metric, fn, unit = _told(place, each, number + at, group.whole)
-                place.metrics.baseline(space, metric, dimensions, fn, unit)
+                place.metrics_of(space).baseline(space, metric, dimensions, fn, unit)
             for metric, counted in group.requests.items():
                 _put(place)(space, metric, dimensions, _answers(place, counted), "Count")
 

@@ -14,12 +14,20 @@ _AGE, _LIFE = timedelta(days=183), timedelta(days=395)
 
 
 def seed(place: Place) -> None:
+    """But for those of distributions, which come with them."""
+    apart = {each.get("host") for each in place.facts.get("distributions", {}).values()}
     for domain in place.facts.get("certificates", {}):
-        certificate, key = _issue(domain, names.start(place) - _AGE)
-        arn = place.client("acm").import_certificate(Certificate=certificate, PrivateKey=key)[
-            "CertificateArn"
-        ]
-        place.backend("acm")._certificates[arn].type = "AMAZON_ISSUED"
+        if domain not in apart:
+            issue(place, domain, place.region)
+
+
+def issue(place: Place, domain: str, region: str) -> str:
+    """A certificate in ACM of a region; its ARN."""
+    certificate, key = _issue(domain, names.start(place) - _AGE)
+    client = place.world.client("acm", place.account, region, "operator")
+    arn = client.import_certificate(Certificate=certificate, PrivateKey=key)["CertificateArn"]
+    place.world.backend("acm", place.account, region)._certificates[arn].type = "AMAZON_ISSUED"
+    return str(arn)
 
 
 def _issue(domain: str, since: datetime) -> tuple[bytes, bytes]:
