@@ -23,10 +23,10 @@ def judged(
     settings = {key: of for key, of in plain.items() if isinstance(of, dict)}
     for (kind, _), of in settings.items():
         every.setdefault(kind, []).append(of)
-    today = ops.now().date()
+    today, facts = ops.now().date(), ops.target.facts.plain()
     ended = [name for name, day in said["runtimes"].items() if day <= today]
     for (kind, name), of in settings.items():
-        known = {"of": of, "name": name, "all": every, "ended": ended}
+        known = {"of": of, "name": name, "all": every, "ended": ended, "facts": facts}
         for rule in said["rules"]:
             if kind not in rule["kinds"] or of.get(rule["setting"].split(".")[0]) == UNREAD:
                 continue
@@ -35,7 +35,8 @@ def judged(
             try:
                 known |= _beside(ops, kind, name, of, every)
                 wrong = jmespath.search(rule["wrong"], known)
-                seen = rule["seen"].format_map(known) if wrong else ""
+                told = ", ".join(map(str, wrong)) if isinstance(wrong, list) else wrong
+                seen = rule["seen"].format_map(known | {"wrong": told}) if wrong else ""
             except _ODD as exc:
                 yield asked.unknown(f"not understood: {type(exc).__name__}: {exc}")
                 continue
