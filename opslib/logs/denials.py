@@ -5,7 +5,18 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from opslib.core import Connection, Finding, Frame, Json, OpsError, Question, answer, clock, count
+from opslib.core import (
+    Connection,
+    Finding,
+    Frame,
+    Json,
+    OpsError,
+    Question,
+    answer,
+    clock,
+    count,
+    services,
+)
 
 STORAGE, ROLE = "storage-denied", "role-denied"  # the causes that findings name
 _REFUSED = re.compile(
@@ -15,6 +26,9 @@ _REFUSED = re.compile(
 _SIMULATED = "FilterLogEvents, iam SimulatePrincipalPolicy"
 _OBJECTS = Question("permissions for objects", "nothing that is asked for is denied", _SIMULATED)
 _OTHERS = Question("other permissions", "nothing that is asked for is denied", _SIMULATED)
+
+_READS = ("secretsmanager:GetSecretValue", "ssm:GetParameters")
+_STARTS = Question("what tasks begin with", "their execution roles may read it", _SIMULATED)
 
 
 class Denied(NamedTuple):
@@ -64,6 +78,8 @@ def judged(
     yield _OTHERS.judged(
         not seen, seen or "no line of a denial", cause=ROLE, next="changes/configuration"
     )
+    if of := [key for key in live if key in ops.target.at("services")]:
+        yield answer(_STARTS, _starts, ops, of)
 
 
 def _objects(
@@ -82,6 +98,28 @@ def _objects(
         return _OBJECTS.critical("; ".join(wrong), cause=STORAGE, next="changes/configuration")
     seen = f"no line of a denial; {count(asked, 'role')} asked of buckets"
     return _OBJECTS.ok(seen, cause=STORAGE)
+
+
+def _starts(ops: Connection, keys: list[str]) -> Finding:
+    """Secrets and the registry, which ECS reads by the execution role; tasks that run go on."""
+    wrong, asked = [], 0
+    for key in keys:
+        definition = services.Service(ops, key).definition()
+        every, role = definition["containerDefinitions"], definition.get("executionRoleArn", "")
+        named = {each["valueFrom"] for of in every for each in of.get("secrets", ())}
+        needed = {
+            ":".join(on.split(":")[:7]): _READS[":ssm:" in on]  # without key, stage, version
+            for on in sorted(named)
+            if on.startswith("arn:")
+        }
+        if any(".dkr.ecr." in of["image"] for of in every):
+            needed["*"] = "ecr:GetAuthorizationToken"
+        for on, action in needed.items() if role else ():
+            asked += 1
+            if "allowed" not in _simulated(ops, role, [action], on):
+                wrong.append(f"{key}: {role.rpartition('/')[2]} may not {action} on {on}")
+    seen = "; ".join(wrong) or f"{count(asked, 'right')}, all there"
+    return _STARTS.judged(not wrong, seen, cause=ROLE, next="changes/configuration")
 
 
 def _simulated(ops: Connection, role: str, actions: list[str], on: str) -> list[str]:
