@@ -1,8 +1,11 @@
 """Settings that are wrong from the first day: the table of rules.yaml over what was read."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
+
+import jmespath
 
 from opslib.changes.resources import UNREAD, Described, data
 from opslib.core import Connection, Finding, Json, Question, decoded, fits
@@ -15,8 +18,6 @@ def judged(
     ops: Connection, described: Described, accepted: Callable[[tuple[str, str, str]], str]
 ) -> Iterator[Finding]:
     """A finding for each resource that breaks a rule and is not accepted; and one over all."""
-    import jmespath
-
     said, broken, taken = data("rules"), 0, []
     every: dict[str, list[Json]] = {}
     plain = {key: _plain(of, ops.now()) for key, of in described.found.items()}
@@ -79,9 +80,8 @@ def _beside(
 ) -> dict[str, Any]:
     """What the target's file says of a resource, and of a queue, who takes from it and fills it."""
     facts = ops.target.facts
-    named = [each for each in facts.get(f"{kind}s", {}).values() if isinstance(each, dict)]
-    own = (each for each in named if each.get("name") == name)
-    found = {"production": ops.target.production, "described": dict(next(own, {}))}
+    own = jmespath.search(f'"{kind}s".* | [?name==`{json.dumps(name)}`] | [0]', facts)
+    found = {"production": ops.target.production, "described": own or {}}
     found["meant"] = _meant(facts, name, of)
     if kind != "queue":
         return found
@@ -95,14 +95,9 @@ def _beside(
         for each in every.get("function", ())
         for by_lambda in _takes(facts, name, of, each)
     ]
-    arn = of["QueueArn"]
-    sources = [
-        each
-        for each in every["queue"]
-        if (each.get("RedrivePolicy") or {}).get("deadLetterTargetArn") == arn
-    ]
+    sources = f"queue[?RedrivePolicy.deadLetterTargetArn=='{of['QueueArn']}']"
     consumer = max(consumers, key=lambda each: each["least"], default=None)
-    source = max(sources, key=lambda each: each["MessageRetentionPeriod"], default=None)
+    source = jmespath.search(f"max_by({sources}, &MessageRetentionPeriod)", every)
     return found | {"consumer": consumer, "source": source}
 
 
@@ -110,8 +105,8 @@ def _meant(facts: Any, alarm: str, of: Json) -> str:
     """The function, queue or service that an alarm is named after, where it watches another."""
     told = {each["Value"] for each in of.get("Dimensions") or ()}
     for part in ("functions", "queues", "services"):
-        every = facts.get(part, {}).values()
-        names = {each[key] for each in every for key in ("name", "dead_letters") if key in each}
+        path = f"{part}.*.[name, dead_letters][] | [?@]"
+        names = {*(jmespath.search(path, facts) or ())}
         meant: str = max(filter(alarm.startswith, names), key=len, default="")
         if told & names and meant not in told:
             return meant
@@ -120,8 +115,6 @@ def _meant(facts: Any, alarm: str, of: Json) -> str:
 
 def _takes(facts: Any, name: str, queue: Json, function: Json) -> Iterator[bool]:
     """How a function takes from a queue: by a trigger of Lambda's (true), as the work of a job."""
-    import jmespath
-
     if queue["QueueArn"] in (jmespath.search("triggers[].EventSourceArn", function) or ()):
         yield True
     for job in facts.get("jobs", {}).values():

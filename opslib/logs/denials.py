@@ -1,5 +1,6 @@
 """What functions and services may not do: by the lines that say so, and by what roles allow."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,6 +14,7 @@ from opslib.core import (
     OpsError,
     Question,
     answer,
+    beside,
     clock,
     count,
     services,
@@ -27,7 +29,6 @@ _SIMULATED = "FilterLogEvents, iam SimulatePrincipalPolicy"
 _OBJECTS = Question("permissions for objects", "nothing that is asked for is denied", _SIMULATED)
 _OTHERS = Question("other permissions", "nothing that is asked for is denied", _SIMULATED)
 
-_READS = ("secretsmanager:GetSecretValue", "ssm:GetParameters")
 _STARTS = Question("what tasks begin with", "their execution roles may read it", _SIMULATED)
 
 
@@ -101,24 +102,16 @@ def _objects(
 
 
 def _starts(ops: Connection, keys: list[str]) -> Finding:
-    """Secrets and the registry, which ECS reads by the execution role; tasks that run go on."""
-    wrong, asked = [], 0
+    """What ECS reads by the execution role (denials.yaml); tasks that run go on without it."""
+    wrong = []
     for key in keys:
         definition = services.Service(ops, key).definition()
-        every, role = definition["containerDefinitions"], definition.get("executionRoleArn", "")
-        named = {each["valueFrom"] for of in every for each in of.get("secrets", ())}
-        needed = {
-            ":".join(on.split(":")[:7]): _READS[":ssm:" in on]  # without key, stage, version
-            for on in sorted(named)
-            if on.startswith("arn:")
-        }
-        if any(".dkr.ecr." in of["image"] for of in every):
-            needed["*"] = "ecr:GetAuthorizationToken"
-        for on, action in needed.items() if role else ():
-            asked += 1
-            if "allowed" not in _simulated(ops, role, [action], on):
-                wrong.append(f"{key}: {role.rpartition('/')[2]} may not {action} on {on}")
-    seen = "; ".join(wrong) or f"{count(asked, 'right')}, all there"
+        text, role = json.dumps(definition["containerDefinitions"]), definition["executionRoleArn"]
+        for pattern, action in beside(__file__, "denials").items():
+            for on in sorted({*re.findall(pattern, text)}) if role else ():
+                if "allowed" not in _simulated(ops, role, [action], on or "*"):
+                    wrong.append(f"{key}: {role} may not {action} on {on or '*'}")
+    seen = "; ".join(wrong) or "all of it"
     return _STARTS.judged(not wrong, seen, cause=ROLE, next="changes/configuration")
 
 

@@ -218,6 +218,7 @@ ONE_AT_ONCE = {
     "concurrency": {"ReservedConcurrentExecutions": 1},
 }
 DAY = {"Period": 86400}
+ENCRYPTED = {"TopicArn": TOPIC, "KmsMasterKeyId": "alias/aws/sns"}
 UNSENT = {"TreatMissingData": "notBreaching"}
 CASES = [
     ("api", "a", routed(orders="JWT", bills="NONE"), "routes", CRITICAL),
@@ -286,6 +287,7 @@ CASES = [
         "TreatMissingData",
         WARN,
     ),
+    ("topic", "t", HEARD | ENCRYPTED, "KmsMasterKeyId", CRITICAL),
     ("database orphans", "db", {"lost": "3 rows of documents.tenant_id"}, "lost", WARN),
     ("queue", "orders", queue(VisibilityTimeout="599"), "VisibilityTimeout", WARN),
     ("queue", "orders", queue(RedrivePolicy=redriven(4)), "RedrivePolicy.maxReceiveCount", WARN),
@@ -545,6 +547,8 @@ KEPT = [
     ("alarm", "a", watching("AWS/Lambda/Errors", "Greater", 0.1, Statistic="Average")),
     ("alarm", "a", watching("AWS/RDS/FreeStorageSpace", "Less", 1e10, **UNSENT)),
     ("database orphans", "db", {"lost": None}),
+    ("topic", "t", HEARD | ENCRYPTED | {"KmsMasterKeyId": "alias/alerts"}),
+    ("topic", "t", HEARD | ENCRYPTED | {"TopicArn": f"{TOPIC}-of-others"}),
     ("api", "a", ROUTED),
     ("api", "a", {"ProtocolType": "WEBSOCKET", "routes": [{"RouteKey": "$connect"}]}),
     ("role", "arn:x:role/task", trusts("ecs-tasks") | {"attached": [], "inline": []}),
@@ -724,9 +728,8 @@ def test_a_policy_that_turns_away_what_works_there_is_found(policy: Any, status:
 
 
 def test_a_function_that_an_api_asks_and_that_may_run_once_at_a_time_is_found() -> None:
-    asked = '{"Statement": [{"Principal": {"Service": "apigateway.amazonaws.com"}}]}'
     leads = {"integrations": [{"IntegrationUri": "arn:aws:lambda:eu-west-1:1:function:other"}]}
-    found = world("function", "other", ONE_AT_ONCE | {"policy": asked}) | {("api", "a"): leads}
+    found = world("function", "other", ONE_AT_ONCE) | {("api", "a"): leads}
     seen = [f for f in rules.judged(asking(), Described(found), lambda _: "") if f.status != "ok"]
     assert [f.check for f in seen] == ["concurrency of function other"]
 

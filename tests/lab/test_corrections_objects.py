@@ -178,7 +178,7 @@ def test_a_bucket_s_policy_denies_what_its_condition_says_and_no_more(
 ) -> None:
     """moto takes every condition but StringEquals for met."""
     s3.put_object(Bucket=bucket, Key="a", Body=b"x")
-    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject"}
+    statement: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject"}
     statement |= {"Resource": f"arn:aws:s3:::{bucket}/*", "Condition": condition}
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Statement": [statement]}))
     if denied:

@@ -45,8 +45,8 @@ def test_an_image_that_is_gone_is_told_while_all_tasks_run(ops: Connection) -> N
 def test_a_role_that_may_not_read_what_tasks_begin_with_is_told_while_all_tasks_run(
     ops: Connection, gone: str
 ) -> None:
-    role = Service(ops, "app").definition()["executionRoleArn"].rpartition("/")[2]
-    at = {"RoleName": role, "PolicyName": "start"}
+    role = Service(ops, "app").definition()["executionRoleArn"]
+    at = {"RoleName": role.rpartition("/")[2], "PolicyName": "start"}
     allowed = ops.call("iam", "get_role_policy", **at)["PolicyDocument"]
     allowed["Statement"][0]["Action"].remove(gone)
     before = logs.check_needs(ops)
