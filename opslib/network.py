@@ -114,21 +114,14 @@ def _allows(policy: str | None) -> bool:
 
     A statement that allows something is taken as meant; one that denies all to all is not.
     """
-    if not policy:
-        return True
-    said = decoded(policy, {}).get("Statement", ())
-    every = [said] if isinstance(said, dict) else said
-    nothing = any(
-        each.get("Effect") == "Deny"
-        and not each.get("Condition")
-        and each.get("Action") in ("*", ["*"])
-        and each.get("Resource") in ("*", ["*"])
-        and each.get("Principal") in ("*", {"AWS": "*"})
-        for each in every
-    )
-    return not nothing and any(each.get("Effect") == "Allow" for each in every)
+    import jmespath
+
+    return not policy or bool(jmespath.search(_ALLOWED, decoded(policy, {})))
 
 
+_ALLOWED = """([Statement][] | [?Effect == 'Allow']) && !([Statement][] | [?Effect == 'Deny'
+    && !Condition && contains([Action][], '*') && contains([Resource][], '*')
+    && contains([Principal, Principal.AWS][], '*')])"""
 _ROUTES = "RouteTables[].Associations[] | [?Main || SubnetId].[SubnetId || 'main', RouteTableId]"
 
 

@@ -5,8 +5,7 @@ Every one that is the target's by its own patterns, and those that should be the
 
 import json
 import re
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
@@ -16,16 +15,13 @@ from opslib.core import (
     Findings,
     Frame,
     Json,
-    NotFound,
     Question,
     Window,
-    answer,
     check,
     clock,
     dtypes,
     fits,
     frame,
-    metrics,
     number,
     targets,
 )
@@ -156,7 +152,7 @@ def check_alarms(ops: Connection) -> Findings:
     note = f"{len(found)} of the {total} alarms in {ops.where} match {patterns}."
     findings = [_state(ops, row) for row in found.itertuples()]
     every = (alarm for alarm in found.attrs["every"] if alarm["rule"] and alarm["tells"])
-    parts = {name for alarm in every for name in _named(alarm)}
+    parts = {name for alarm in every for name in made_of(alarm)}
     silent = (found["actions"] == 0) & ~found["alarm"].isin(parts)  # the composite one tells
     for row in found[~found["actions_enabled"] | silent].itertuples():
         told = Question(f"alarm {row.alarm} tells somebody", "actions", _SOURCE)
@@ -186,108 +182,8 @@ def _state(ops: Connection, row: Any) -> Finding:
     )
 
 
-UNHEARD = "alarm-unheard"  # the cause that findings name
-_SNS_DOCS = "https://docs.aws.amazon.com/sns/latest/dg/sns-troubleshooting-topics.html"
-_SNS_KEY = "alias/aws/sns"  # its policy, which nobody can change, lets no alarm use it
-_HEARD = "there, somebody is subscribed and has confirmed it"
-
-
-@check("Does an alarm that goes off reach somebody, and does it watch what is there?")
-def check_reach(ops: Connection) -> Findings:
-    """The topics that the target's alarms tell; actions that failed; metrics that are no more.
-
-    A topic without a confirmed subscription hears an alarm and tells nobody.
-    """
-    found = list_alarms(ops)
-    named = set(found["alarm"])
-    mine = [alarm for alarm in found.attrs["every"] if alarm["alarm"] in named]
-    tells = {arn for alarm in mine for arn in alarm["tells"] if ":sns:" in arn}
-    topics = ops.each(lambda arn: answer(_topic(arn), _heard, ops, arn), sorted(tells))
-    watched = _watched(mine)
-    gone = ops.each(partial(_gone, ops), watched)
-    findings = [*topics.values()]
-    if named:  # of none, no action could fail: check_alarms says that there is none
-        findings.append(answer(_FAILED, _failed, ops, named))
-    findings += [lost for key, lost in gone.items() if lost]
-    every = {alarm["alarm"] for alarm in found.attrs["every"]}
-    for alarm in mine:  # composite ones may be made of one that is not there
-        if lacks := sorted(set(_named(alarm)) - every):
-            asked = Question(f"rule of alarm {alarm['alarm']}", "its alarms exist", _SOURCE)
-            findings.append(asked.warn(f"there is no alarm {', '.join(lacks)}"))
-    if watched and not any(gone.values()):
-        watches = Question("what the alarms watch", "it sends metrics", "ListMetrics")
-        findings.append(watches.ok(f"{len(watched)} things that send metrics"))
-    return Findings(findings)
-
-
-def _topic(arn: str) -> Question:
-    return Question(f"topic {arn.rpartition(':')[2]}", _HEARD, _SNS_DOCS)
-
-
-def _heard(ops: Connection, arn: str) -> Finding:
-    asked = _topic(arn)
-    try:
-        known = ops.call("sns", "get_topic_attributes", TopicArn=arn)["Attributes"]
-    except NotFound:
-        seen = f"there is no such topic in {ops.where}: alarms tell nobody"
-        return asked.critical(seen, cause=UNHEARD)
-    path = "Subscriptions[].SubscriptionArn"
-    each = ops.pages("sns", "list_subscriptions_by_topic", path, TopicArn=arn)
-    confirmed = [arn for arn in each if arn.startswith("arn:")]
-    waiting = each.count("PendingConfirmation")
-    seen = f"{len(confirmed)} subscribed" + (f", {waiting} not confirmed" if waiting else "")
-    if not confirmed:
-        return asked.critical(f"{seen}: alarms tell nobody", cause=UNHEARD)
-    if str(known.get("KmsMasterKeyId", "")).endswith(_SNS_KEY):
-        seen += f"; encrypted with {_SNS_KEY}, which CloudWatch may not use: nothing arrives"
-        return asked.critical(seen, cause=UNHEARD)
-    return asked.ok(seen)
-
-
-_FAILED = Question("actions of the alarms", "none failed in 24 h", "DescribeAlarmHistory")
-
-
-def _failed(ops: Connection, named: set[str]) -> Finding:
-    """What CloudWatch itself says of the actions that it took, or could not take."""
-    items = ops.pages(
-        "cloudwatch",
-        "describe_alarm_history",
-        "AlarmHistoryItems[].[AlarmName, HistorySummary]",
-        HistoryItemType="Action",
-        StartDate=ops.now() - timedelta(hours=24),
-    )
-    failed = [(name, said) for name, said in items if name in named and "Failed" in said]
-    seen = f"{failed[0][0]}: {failed[0][1]}; {len(failed)} in all" if failed else "none failed"
-    return _FAILED.judged(not failed, seen, cause=UNHEARD)
-
-
-def _watched(alarms: list[Json]) -> dict[tuple[Any, ...], list[str]]:
-    """What alarms watch, namespace and dimensions, with the alarms that do."""
-    found: dict[tuple[Any, ...], list[str]] = {}
-    for alarm in alarms:
-        for metric in alarm["watches"] or ():
-            if metric.get("Namespace") and metric.get("Dimensions"):
-                pairs = sorted((each["Name"], each["Value"]) for each in metric["Dimensions"])
-                found.setdefault((metric["Namespace"], *pairs), []).append(alarm["alarm"])
-    return found
-
-
-def _gone(ops: Connection, key: tuple[Any, ...]) -> Finding | None:
-    """That a thing sends no metric at all; one metric may be silent because nothing happens."""
-    space, *pairs = key
-    about = ", ".join(f"{name} {value}" for name, value in pairs)
-    asked = Question(f"{space} of {about}", "it sends metrics", "ListMetrics (of two weeks)")
-
-    def look() -> Finding:
-        some = metrics.is_sent(ops, space, dict(pairs))
-        seen = "some" if some else "none for two weeks: an alarm watches what is not there"
-        return asked.judged(some, seen, otherwise="warn", next="metrics/dashboard")
-
-    found = answer(asked, look)
-    return None if found.status == "ok" else found
-
-
-def _named(composite: Json) -> list[str]:
+def made_of(composite: Json) -> list[str]:
+    """The alarms that a composite one is made of."""
     rule = composite["rule"] or ""
     said = re.findall(r"""\b(?:ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*["']?([^"')]+)["']?\s*\)""", rule)
     return [name.rpartition(":alarm:")[2].strip() for name in said]

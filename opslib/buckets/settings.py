@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import jmespath
@@ -18,9 +19,12 @@ from opslib.core import (
     Question,
     Read,
     Step,
+    answer,
     beside,
     check,
+    clock,
     dtypes,
+    few,
     frame,
     look,
     objects,
@@ -33,6 +37,7 @@ SETTINGS = dtypes("""
     seen    str
 """)
 GONE = "bucket-missing"  # the cause that findings name
+_LOOKED_INTO, _LITTLE, _SEVERAL = 5000, 512, 3  # versions; bytes; objects, for one may be meant so
 _BLOCK = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
 
@@ -53,7 +58,25 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
         asked = Question(f"{setting.title} of {name}", wanted, f"s3 get_{setting.what}")
         well = wanted == seen
         found.append(asked.judged(well, seen, otherwise="warn", next="buckets/create"))
+    if facts.get("versioning"):
+        shrunk = Question(f"sizes of objects of {name}", "kept", "s3 ListObjectVersions")
+        found.append(answer(shrunk, _shrunk, ops, name, shrunk))
     return Findings(found, frame(rows, SETTINGS))
+
+
+def _shrunk(ops: Connection, name: str, asked: Question) -> Finding:
+    """Objects of which next to nothing is left, by their versions before: of the first in order."""
+    path = "Versions[].[Key, Size, IsLatest, LastModified]"
+    rows = ops.pages("s3", "list_object_versions", path, _LOOKED_INTO, Bucket=name)
+    lost = [
+        f"{key} ({old:,} to {size:,} bytes, {clock(when, ops.now())} UTC)"
+        for (key, size, latest, when), (of, old, *_) in pairwise(rows)
+        if key == of and latest and size < _LITTLE and 4 * size < old
+    ]
+    if len(lost) < _SEVERAL:
+        return asked.ok("kept")
+    seen = f"next to nothing is left of {few(lost, 3)}: buckets/restore has what was before"
+    return asked.warn(seen, next="buckets/restore")
 
 
 def is_shut(ops: Connection, bucket: str) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import jmespath
+
 from opslib.changes.resources import UNREAD, Described, data, table
 from opslib.core import Connection, Finding, Json, Question, decoded, fits
 
@@ -15,18 +17,16 @@ def judged(
     ops: Connection, described: Described, accepted: Callable[[tuple[str, str, str]], str]
 ) -> Iterator[Finding]:
     """A finding for each resource that breaks a rule and is not accepted; and one over all."""
-    import jmespath
-
     said, broken, taken = data("rules"), 0, []
     every: dict[str, list[Json]] = {}
     plain = {key: _plain(of, ops.now()) for key, of in described.found.items()}
     settings = {key: of for key, of in plain.items() if isinstance(of, dict)}
     for (kind, _), of in settings.items():
         every.setdefault(kind, []).append(of)
-    today = ops.now().date()
+    today, facts = ops.now().date(), ops.target.facts.plain()
     ended = [name for name, day in said["runtimes"].items() if day <= today]
     for (kind, name), of in settings.items():
-        known = {"of": of, "name": name, "all": every, "ended": ended}
+        known = {"of": of, "name": name, "all": every, "ended": ended, "facts": facts}
         for rule in said["rules"]:
             if kind not in rule["kinds"] or of.get(rule["setting"].split(".")[0]) == UNREAD:
                 continue
@@ -35,7 +35,8 @@ def judged(
             try:
                 known |= _beside(ops, kind, name, of, every)
                 wrong = jmespath.search(rule["wrong"], known)
-                seen = rule["seen"].format_map(known) if wrong else ""
+                told = ", ".join(map(str, wrong)) if isinstance(wrong, list) else wrong
+                seen = rule["seen"].format_map(known | {"wrong": told}) if wrong else ""
             except _ODD as exc:
                 yield asked.unknown(f"not understood: {type(exc).__name__}: {exc}")
                 continue
@@ -95,14 +96,9 @@ def _beside(
         for each in every.get("function", ())
         for by_lambda in _takes(facts, name, of, each)
     ]
-    arn = of["QueueArn"]
-    sources = [
-        each
-        for each in every["queue"]
-        if (each.get("RedrivePolicy") or {}).get("deadLetterTargetArn") == arn
-    ]
+    sources = f"queue[?RedrivePolicy.deadLetterTargetArn=='{of['QueueArn']}']"
     consumer = max(consumers, key=lambda each: each["least"], default=None)
-    source = max(sources, key=lambda each: each["MessageRetentionPeriod"], default=None)
+    source = jmespath.search(f"max_by({sources}, &MessageRetentionPeriod)", every)
     return found | {"consumer": consumer, "source": source}
 
 
@@ -110,8 +106,8 @@ def _meant(facts: Any, alarm: str, of: Json) -> str:
     """The function, queue or service that an alarm is named after, where it watches another."""
     told = {each["Value"] for each in of.get("Dimensions") or ()}
     for part in ("functions", "queues", "services"):
-        every = facts.get(part, {}).values()
-        names = {each[key] for each in every for key in ("name", "dead_letters") if key in each}
+        path = f"{part}.*.[name, dead_letters][] | [?@]"
+        names = {*(jmespath.search(path, facts) or ())}
         meant: str = max(filter(alarm.startswith, names), key=len, default="")
         if told & names and meant not in told:
             return meant
@@ -120,8 +116,6 @@ def _meant(facts: Any, alarm: str, of: Json) -> str:
 
 def _takes(facts: Any, name: str, queue: Json, function: Json) -> Iterator[bool]:
     """How a function takes from a queue: by a trigger of Lambda's (true), as the work of a job."""
-    import jmespath
-
     if queue["QueueArn"] in (jmespath.search("triggers[].EventSourceArn", function) or ()):
         yield True
     for job in facts.get("jobs", {}).values():

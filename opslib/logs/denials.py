@@ -1,11 +1,24 @@
 """What functions and services may not do: by the lines that say so, and by what roles allow."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from opslib.core import Connection, Finding, Frame, Json, OpsError, Question, answer, clock, count
+from opslib.core import (
+    Connection,
+    Finding,
+    Frame,
+    Json,
+    OpsError,
+    Question,
+    answer,
+    beside,
+    clock,
+    count,
+    services,
+)
 
 STORAGE, ROLE = "storage-denied", "role-denied"  # the causes that findings name
 _REFUSED = re.compile(
@@ -15,6 +28,8 @@ _REFUSED = re.compile(
 _SIMULATED = "FilterLogEvents, iam SimulatePrincipalPolicy"
 _OBJECTS = Question("permissions for objects", "nothing that is asked for is denied", _SIMULATED)
 _OTHERS = Question("other permissions", "nothing that is asked for is denied", _SIMULATED)
+
+_STARTS = Question("what tasks begin with", "their execution roles may read it", _SIMULATED)
 
 
 class Denied(NamedTuple):
@@ -64,6 +79,8 @@ def judged(
     yield _OTHERS.judged(
         not seen, seen or "no line of a denial", cause=ROLE, next="changes/configuration"
     )
+    if of := [key for key in live if key in ops.target.at("services")]:
+        yield answer(_STARTS, _starts, ops, of)
 
 
 def _objects(
@@ -82,6 +99,20 @@ def _objects(
         return _OBJECTS.critical("; ".join(wrong), cause=STORAGE, next="changes/configuration")
     seen = f"no line of a denial; {count(asked, 'role')} asked of buckets"
     return _OBJECTS.ok(seen, cause=STORAGE)
+
+
+def _starts(ops: Connection, keys: list[str]) -> Finding:
+    """What ECS reads by the execution role (denials.yaml); tasks that run go on without it."""
+    wrong = []
+    for key in keys:
+        definition = services.Service(ops, key).definition()
+        text, role = json.dumps(definition["containerDefinitions"]), definition["executionRoleArn"]
+        for pattern, action in beside(__file__, "denials").items():
+            for on in sorted({*re.findall(pattern, text)}) if role else ():
+                if "allowed" not in _simulated(ops, role, [action], on or "*"):
+                    wrong.append(f"{key}: {role} may not {action} on {on or '*'}")
+    seen = "; ".join(wrong) or "all of it"
+    return _STARTS.judged(not wrong, seen, cause=ROLE, next="changes/configuration")
 
 
 def _simulated(ops: Connection, role: str, actions: list[str], on: str) -> list[str]:

@@ -82,7 +82,7 @@ def _missing(ops: Connection, asked: Sequence[Metric], answered: set[str]) -> di
 
     def seen(key: str) -> str:
         each = named[key]
-        if metrics.is_sent(ops, each.namespace, each.dimensions, MetricName=each.metric):
+        if each.metric in metrics.sent(ops, each.namespace, each.dimensions):
             return ""
         of = " of ".join([each.metric, *each.dimensions.values()])
         return (

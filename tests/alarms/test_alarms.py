@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from opslib import alarms, secrets
-from opslib.alarms import states
+from opslib.alarms import reach
 from opslib.core.checks import causes
 from opslib.core.errors import NotAllowed, NotFound
 from opslib.reports import certificates
@@ -196,11 +196,13 @@ def raised(answer: Any) -> Any:
 
 def answered(ops: Any, monkeypatch: pytest.MonkeyPatch, **said: Any) -> dict[str, Any]:
     """check_reach, by its findings' names, where AWS answers this."""
+    watches = {"Namespace": "App", "Dimensions": [{"Name": "Name", "Value": "x"}]}
+    watches |= {"MetricName": "Errors"} | said.pop("watches", {})
     alarm = {
         "alarm": "bluemoxon-staging-x",
         "tells": [TOPIC],
         "rule": said.get("rule"),
-        "watches": [{"Namespace": "App", "Dimensions": [{"Name": "Name", "Value": "x"}]}],
+        "watches": [watches],
     }
     every = pd.DataFrame([alarm])
     every.attrs["every"] = [alarm]
@@ -209,16 +211,13 @@ def answered(ops: Any, monkeypatch: pytest.MonkeyPatch, **said: Any) -> dict[str
         answer = {
             "list_subscriptions_by_topic": SUBSCRIBED,
             "describe_alarm_history": [],
-            "list_metrics": [{}],
+            "list_metrics": ["Errors"],
+            "describe_metric_filters": [],
         } | said
         return raised(answer[operation])
 
-    def call(*_: Any, **__: Any) -> Any:
-        return {"Attributes": raised(said.get("get_topic_attributes", {}))}
-
-    monkeypatch.setattr(states, "list_alarms", lambda _: every)
+    monkeypatch.setattr(reach, "list_alarms", lambda _: every)
     monkeypatch.setattr(ops, "pages", pages)
-    monkeypatch.setattr(ops, "call", call)
     return {f.check: f for f in alarms.check_reach(ops)}
 
 
@@ -226,17 +225,11 @@ def answered(ops: Any, monkeypatch: pytest.MonkeyPatch, **said: Any) -> dict[str
     ("said", "status", "seen"),
     [
         ({}, "ok", "1 subscribed"),
-        ({"get_topic_attributes": NotFound("gone")}, "critical", "no such topic"),
-        ({"get_topic_attributes": NotAllowed("denied")}, "unknown", "denied"),
+        ({"list_subscriptions_by_topic": NotFound("gone")}, "critical", "no such topic"),
+        ({"list_subscriptions_by_topic": NotAllowed("denied")}, "unknown", "denied"),
         ({"list_subscriptions_by_topic": []}, "critical", "0 subscribed"),
         ({"list_subscriptions_by_topic": ["PendingConfirmation"]}, "critical", "1 not confirmed"),
         ({"list_subscriptions_by_topic": ["Deleted"]}, "critical", "tell nobody"),
-        (
-            {"get_topic_attributes": {"KmsMasterKeyId": "alias/aws/sns"}},
-            "critical",
-            "CloudWatch may not use",
-        ),
-        ({"get_topic_attributes": {"KmsMasterKeyId": "alias/alerts"}}, "ok", "1 subscribed"),
     ],
 )
 def test_a_topic_is_well_when_somebody_hears_it(
@@ -244,7 +237,7 @@ def test_a_topic_is_well_when_somebody_hears_it(
 ) -> None:
     found = answered(ops, monkeypatch, **said)["topic alerts"]
     assert (found.status, seen in found.seen) == (status, True)
-    assert found.cause == {"critical": states.UNHEARD, "unknown": "access-denied"}.get(status, "")
+    assert found.cause == {"critical": reach.UNHEARD, "unknown": "access-denied"}.get(status, "")
 
 
 def test_an_action_that_cloudwatch_could_not_take_is_told(
@@ -267,3 +260,43 @@ def test_an_alarm_on_what_sends_no_metric_any_more_and_a_rule_of_what_is_not_the
     )
     assert found["App of Name x"].status == "warn"
     assert found["rule of alarm bluemoxon-staging-x"].seen == "there is no alarm gone"
+
+
+ONE_S: dict[str, Any] = {"Namespace": "AWS/Lambda"}
+NOBODY_S: dict[str, Any] = {"Dimensions": []}
+
+
+@pytest.mark.parametrize(
+    ("watches", "sent", "filters", "seen"),
+    [
+        (
+            ONE_S | {"MetricName": "errors"},
+            ["Errors"],
+            [],
+            "the alarm's may be misspelt",
+        ),
+        (ONE_S | {"MetricName": "Error"}, ["Errors"], [], "there is Errors"),
+        (ONE_S | {"MetricName": "CPUUtilisation"}, ["CPUUtilization"], [], "there is CPUU"),
+        (ONE_S | {"MetricName": "5XXError"}, ["4xx", "5xx"], [], "there is 5xx"),
+        (ONE_S | {"MetricName": "Throttles"}, ["Errors", "Invocations"], [], ""),
+        (ONE_S | {"MetricName": "SignUpThrottles"}, ["SignInThrottles"], [], ""),
+        (ONE_S | {"MetricName": "HTTPCode_ELB_5XX_Count"}, ["HTTPCode_ELB_4XX_Count"], [], ""),
+        (NOBODY_S, [], [], "no Errors for two weeks: nothing sends it"),
+        (NOBODY_S, [], [{}], ""),
+        (NOBODY_S, ["Errors"], [], ""),
+        (NOBODY_S | ONE_S, [], [], ""),
+    ],
+)
+def test_an_alarm_on_a_metric_that_never_comes_is_told_and_one_that_waits_is_not(
+    ops: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    watches: Any,
+    sent: list[str],
+    filters: list[Any],
+    seen: str,
+) -> None:
+    answers = {"list_metrics": sent, "describe_metric_filters": filters}
+    found = answered(ops, monkeypatch, watches=watches, **answers)
+    told = [f.seen for f in found.values() if f.status == "warn"]
+    assert len(told) == bool(seen)
+    assert not seen or seen in told[0]

@@ -35,6 +35,24 @@ def test_a_bucket_that_is_as_described_passes(ops: Connection) -> None:
     assert settings.plan_create(ops, "images").steps == ()
 
 
+@pytest.mark.parametrize(
+    ("objects_of", "left", "status"),
+    [(3, b"<Error>cut off</Error>", "warn"), (2, b"", "ok"), (3, b"x" * 600, "ok")],
+)
+def test_objects_of_which_next_to_nothing_is_left_are_told(
+    ops: Connection, lab: PracticeLab, objects_of: int, left: bytes, status: str
+) -> None:
+    """One or two may be meant so; and what still holds something is another picture."""
+    for key in [f"books/{at}.jpeg" for at in range(objects_of)]:
+        for body in (b"x" * 3000, left):
+            ops.call("s3", "put_object", Bucket=NAME, Key=key, Body=body)
+    told = {f.check: f for f in settings.check_bucket(ops, "images")}
+    lab.reset()
+    found = told[f"sizes of objects of {NAME}"]
+    assert found.status == status
+    assert status == "ok" or "books/0.jpeg (3,000 to 22 bytes" in found.seen
+
+
 def test_a_missing_bucket_is_found_and_its_preview_makes_none(
     bucket_gone: Connection, lab: PracticeLab
 ) -> None:

@@ -10,11 +10,14 @@ import pytest
 
 from opslib.changes import rules
 from opslib.changes.resources import Described, data
+from opslib.core.connections.targets import Facts
 from tests.changes import edges
 from tests.changes.test_differences import START, Ops
 
 ARN = "arn:aws:sqs:eu-west-1:111122223333:"
-FACTS = {
+FACTS: dict[str, Any] = {
+    "api": {"url": "https://a1.execute-api.eu-west-1.amazonaws.com/dev"},
+    "orphans": {"pictures": {"bucket": "data", "prefix": "pictures/"}},
     "queues": {"orders": {"name": "orders", "dead_letters": "orders-dlq"}},
     "functions": {"work": {"name": "worker"}},
     "jobs": {"orders": {"queue": "orders", "function": "work"}},
@@ -106,10 +109,14 @@ def world(kind: str, name: str, of: Any) -> dict[tuple[str, str], Any]:
     }
 
 
+def asking() -> Any:
+    return Ops(0, Facts(FACTS, "parameters/targets/x.yaml"))
+
+
 def broken(kind: str, name: str, of: Any, production: bool = True) -> list[tuple[str, str]]:
-    ops = Ops(0, FACTS)
+    ops = asking()
     ops.target.production = production
-    found = rules.judged(ops, Described(world(kind, name, of)), lambda _: "")  # type: ignore[arg-type]
+    found = rules.judged(ops, Described(world(kind, name, of)), lambda _: "")
     return [(f.check.partition(" of ")[0], f.status) for f in found if f.status != "ok"]
 
 
@@ -119,12 +126,72 @@ def day(days: float) -> datetime:
 
 def task(**variables: str) -> dict[str, Any]:
     given = [{"name": name, "value": value} for name, value in variables.items()]
-    return {"definition": {"containerDefinitions": [{"name": "web", "environment": given}]}}
+    container = says("awslogs")["definition"]["containerDefinitions"][0]
+    return {"definition": {"containerDefinitions": [container | {"environment": given}]}}
 
 
 def turns_away(who: str, action: str, **more: Any) -> dict[str, Any]:
     """What is read of a bucket whose policy denies one action to one role."""
     return {"policy": turned_away(action, Principal={"AWS": [who]}, **more)}
+
+
+def routed(**by: str) -> dict[str, Any]:
+    """An HTTP API with a route to each path, and how it asks who calls."""
+    routes = [{"RouteKey": f"GET /{path}", "AuthorizationType": how} for path, how in by.items()]
+    return {"ProtocolType": "HTTP", "routes": [each | {"Target": "x"} for each in routes]}
+
+
+def kept_out(**other: str) -> str:
+    """A policy that denies everything to whoever is another than that."""
+    said = {f"aws:{name}": value for name, value in other.items()}
+    return turned_away("s3:*", Condition={"StringNotEquals": said})
+
+
+def colder(prefix: str, to: str = "DEEP_ARCHIVE") -> dict[str, Any]:
+    moved = [{"Days": 30, "StorageClass": to}]
+    rule = {"Status": "Enabled", "Filter": {"Prefix": prefix}, "Transitions": moved}
+    return {"public access block": BLOCK, "lifecycle": [rule]}
+
+
+def attributes(**of: str) -> dict[str, Any]:
+    named = {name.replace("__", "."): value for name, value in of.items()}
+    return {"attributes": [{"Key": key, "Value": value} for key, value in named.items()]}
+
+
+def by_path(*paths: str) -> dict[str, Any]:
+    """A listener's rules in their order, each for a path."""
+    rules = [
+        {"Priority": f"{at}", "Conditions": [{"Field": "path-pattern", "Values": [path]}]}
+        for at, path in enumerate(paths, 1)
+    ]
+    return {"rules": [*rules, {"Priority": "default", "Conditions": []}]}
+
+
+def through(*resources: str) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": [*resources]}
+    return {
+        "ServiceName": "com.amazonaws.eu-west-1.s3",
+        "PolicyDocument": json.dumps({"Statement": [statement]}),
+    }
+
+
+def watching(metric: str, sign: str, limit: float, **more: Any) -> dict[str, Any]:
+    space, _, name = metric.rpartition("/")
+    of = {"Namespace": space, "MetricName": name, "Statistic": "Sum", "Period": 300}
+    when = {"ComparisonOperator": f"{sign}ThanThreshold", "Threshold": limit}
+    return of | when | {"EvaluationPeriods": 1} | more
+
+
+def filtered(source: str) -> dict[str, Any]:
+    left_out = {"Filters": [{"Pattern": '{"body": {"kind": ["x"]}}'}]}
+    trigger = {"EventSourceArn": source, "State": "Enabled", "FilterCriteria": left_out}
+    return {"FunctionName": "other", "Timeout": 3, "triggers": [trigger]}
+
+
+def says(where: str | None) -> dict[str, Any]:
+    container = {"name": "web", "essential": True}
+    container |= {"logConfiguration": {"logDriver": where}} if where else {}
+    return {"definition": {"containerDefinitions": [container]}}
 
 
 WARN, CRITICAL = "warn", "critical"
@@ -145,8 +212,86 @@ ROUTED = {"ProtocolType": "HTTP", "routes": [{"Target": "integrations/1"}], "int
 LATEST = {"Name": "live", "FunctionVersion": "$LATEST"}
 SHUT = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
 BLOCKS: dict[str, Any] = {"Action": {"Block": {}}}
+STATES = {"StartAt": "A", "States": {}}
+INSIDE = {"CidrBlock": "10.0.0.0/8", "PortRange": {"From": 5000, "To": 6000}}
+ONE_AT_ONCE = {
+    "FunctionName": "other",
+    "Timeout": 3,
+    "concurrency": {"ReservedConcurrentExecutions": 1},
+}
+DAY = {"Period": 86400}
+ENCRYPTED = {"TopicArn": TOPIC, "KmsMasterKeyId": "alias/aws/sns"}
+UNSENT = {"TreatMissingData": "notBreaching"}
 CASES = [
     *edges.CASES,
+    ("api", "a", routed(orders="JWT", bills="NONE"), "routes", CRITICAL),
+    (
+        "api",
+        "a",
+        {"integrations": [{"TimeoutInMillis": 50}], "ProtocolType": "HTTP"},
+        "integrations",
+        WARN,
+    ),
+    (
+        "api",
+        "a1",
+        {"DisableExecuteApiEndpoint": True, "ApiId": "a1"},
+        "DisableExecuteApiEndpoint",
+        CRITICAL,
+    ),
+    ("queue", "orders", queue(VisibilityTimeout="43200"), "VisibilityTimeout", WARN),
+    ("queue", "orders", queue(DelaySeconds="900"), "DelaySeconds", WARN),
+    ("queue", "orders", queue(MaximumMessageSize="1024"), "MaximumMessageSize", WARN),
+    ("bucket", "site", {"policy": kept_out(sourceVpce="vpce-9")}, "policy", CRITICAL),
+    ("queue", "orders", queue(Policy=kept_out(PrincipalArn="arn:x:role/gone")), "policy", CRITICAL),
+    ("bucket", "data", colder(""), "lifecycle", CRITICAL),
+    ("bucket", "data", colder("pictures/", "GLACIER"), "lifecycle", CRITICAL),
+    ("bucket", "data", {"public access block": BLOCK, "empty files": 2}, "empty files", WARN),
+    ("load balancer", "l", attributes(idle_timeout__timeout_seconds="1"), "attributes", WARN),
+    (
+        "target group",
+        "t",
+        attributes(deregistration_delay__timeout_seconds="0"),
+        "attributes",
+        WARN,
+    ),
+    (
+        "target group",
+        "t",
+        {"HealthCheckIntervalSeconds": 300, "UnhealthyThresholdCount": 2},
+        "HealthCheckIntervalSeconds",
+        WARN,
+    ),
+    ("listener", "l", by_path("/*", "/api/*"), "rules", CRITICAL),
+    ("access list", "acl", {"Entries": [SHUT_OUT | INSIDE]}, "Entries", CRITICAL),
+    ("endpoint", "s3", through("arn:aws:s3:::other/*"), "PolicyDocument", CRITICAL),
+    ("service", "web", says(None), "definition", WARN),
+    (
+        "state machine",
+        "s",
+        {"type": "STANDARD", "definition": json.dumps(STATES | {"TimeoutSeconds": 1})},
+        "definition",
+        WARN,
+    ),
+    ("function", "other", filtered(f"{ARN}orders"), "triggers", WARN),
+    ("alarm", "a", watching("AWS/ApiGateway/5xx", "Greater", 10, **DAY), "Period", WARN),
+    ("alarm", "a", watching("AWS/SQS/Age", "Greater", 9, EvaluationPeriods=288), "Period", WARN),
+    (
+        "alarm",
+        "a",
+        watching("AWS/Lambda/Errors", "Greater", 10, Statistic="Average"),
+        "Statistic",
+        WARN,
+    ),
+    (
+        "alarm",
+        "a",
+        watching("AWS/Lambda/Invocations", "Less", 1, **UNSENT),
+        "TreatMissingData",
+        WARN,
+    ),
+    ("topic", "t", HEARD | ENCRYPTED, "KmsMasterKeyId", CRITICAL),
+    ("database orphans", "db", {"lost": "3 rows of documents.tenant_id"}, "lost", WARN),
     ("queue", "orders", queue(VisibilityTimeout="599"), "VisibilityTimeout", WARN),
     ("queue", "orders", queue(RedrivePolicy=redriven(4)), "RedrivePolicy.maxReceiveCount", WARN),
     ("queue", "orders", queue(RedrivePolicy=None), "RedrivePolicy", CRITICAL),
@@ -375,6 +520,39 @@ CASES = [
 ]
 KEPT = [
     *edges.KEPT,
+    ("api", "a", routed(orders="JWT", health="NONE", login="NONE")),
+    ("api", "a", routed(orders="NONE", bills="NONE")),
+    ("api", "a", {"DisableExecuteApiEndpoint": True, "ApiId": "b2"}),
+    ("api", "a", {"integrations": [{"TimeoutInMillis": 30000}]}),
+    ("queue", "elsewhere", queue("elsewhere", DelaySeconds="900")),
+    ("queue", "orders", queue(MaximumMessageSize="262144")),
+    ("bucket", "site", {"policy": kept_out(PrincipalArn=WORKER + "*")}),
+    ("bucket", "data", colder("old-reports/")),
+    ("bucket", "data", colder("pictures/", "STANDARD_IA")),
+    ("bucket", "data-backup", colder("")),
+    ("bucket", "data", {"public access block": BLOCK, "empty files": 0}),
+    ("load balancer", "l", attributes(idle_timeout__timeout_seconds="60", access_logs="")),
+    ("target group", "t", attributes(deregistration_delay__timeout_seconds="30")),
+    ("target group", "t", {"HealthCheckIntervalSeconds": 30, "UnhealthyThresholdCount": 3}),
+    ("listener", "l", by_path("/api/*", "/*")),
+    ("access list", "acl", {"Entries": [SHUT_OUT | INSIDE | {"CidrBlock": "203.0.113.0/24"}]}),
+    ("endpoint", "s3", through("arn:aws:s3:::site", "arn:aws:s3:::site/*")),
+    ("endpoint", "s3", through("*")),
+    ("service", "web", says("awslogs")),
+    ("state machine", "s", {"type": "STANDARD", "definition": json.dumps(STATES)}),
+    ("function", "other", filtered("arn:aws:dynamodb:eu-west-1:111122223333:table/x/stream/1")),
+    ("function", "other", ONE_AT_ONCE),
+    ("alarm", "a", watching("AWS/S3/BucketSizeBytes", "Greater", 10, **DAY)),
+    (
+        "alarm",
+        "a",
+        watching("AWS/SQS/Age", "Greater", 9, EvaluationPeriods=288, DatapointsToAlarm=3),
+    ),
+    ("alarm", "a", watching("AWS/Lambda/Errors", "Greater", 0.1, Statistic="Average")),
+    ("alarm", "a", watching("AWS/RDS/FreeStorageSpace", "Less", 1e10, **UNSENT)),
+    ("database orphans", "db", {"lost": None}),
+    ("topic", "t", HEARD | ENCRYPTED | {"KmsMasterKeyId": "alias/alerts"}),
+    ("topic", "t", HEARD | ENCRYPTED | {"TopicArn": f"{TOPIC}-of-others"}),
     ("api", "a", ROUTED),
     ("api", "a", {"ProtocolType": "WEBSOCKET", "routes": [{"RouteKey": "$connect"}]}),
     ("role", "arn:x:role/task", trusts("ecs-tasks") | {"attached": [], "inline": []}),
@@ -549,8 +727,15 @@ def test_where_it_is_kept_nothing_is_found(kind: str, name: str, of: Any) -> Non
 def test_a_policy_that_turns_away_what_works_there_is_found(policy: Any, status: str) -> None:
     found = world("role", WORKER, trusts("lambda") | {"inline": ["app"]})
     found |= {("bucket", "site"): policy}
-    seen = list(rules.judged(Ops(0, FACTS), Described(found), lambda _: ""))  # type: ignore[arg-type]
+    seen = list(rules.judged(asking(), Described(found), lambda _: ""))
     assert [f.status for f in seen if f.check.startswith("RoleName")] == [status] * bool(status)
+
+
+def test_a_function_that_an_api_asks_and_that_may_run_once_at_a_time_is_found() -> None:
+    leads = {"integrations": [{"IntegrationUri": "arn:aws:lambda:eu-west-1:1:function:other"}]}
+    found = world("function", "other", ONE_AT_ONCE) | {("api", "a"): leads}
+    seen = [f for f in rules.judged(asking(), Described(found), lambda _: "") if f.status != "ok"]
+    assert [f.check for f in seen] == ["concurrency of function other"]
 
 
 def test_outside_production_a_database_needs_less() -> None:
@@ -569,8 +754,7 @@ def test_outside_production_a_database_needs_less() -> None:
 def test_a_job_that_may_take_longer_than_its_message_is_hidden_is_found() -> None:
     """Its function takes from the queue by itself: then once its time-out is enough."""
     found = world("function", "worker", {"FunctionName": "worker", "Timeout": 700, "triggers": []})
-    ops = Ops(0, FACTS)
-    seen = [f for f in rules.judged(ops, Described(found), lambda _: "") if f.status != "ok"]  # type: ignore[arg-type]
+    seen = [f for f in rules.judged(asking(), Described(found), lambda _: "") if f.status != "ok"]
     assert [f.check for f in seen] == ["VisibilityTimeout of queue orders"]
     assert "worker may take 700 s" in seen[0].seen
 

@@ -145,6 +145,13 @@ def test_a_trigger_that_was_left_disabled_is_told(ops: Connection, schema: Any) 
             "see a row of probe.t",
         ),
         (
+            "ALTER TABLE probe.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+            "CREATE POLICY none ON probe.t USING (false);"
+            "CREATE POLICY others ON probe.t TO pg_write_server_files USING (true);"
+            "CREATE POLICY adds ON probe.t FOR INSERT WITH CHECK (true)",
+            "see a row of probe.t",
+        ),
+        (
             f"{NOTHING}CREATE TRIGGER gulp BEFORE INSERT ON probe.t FOR EACH ROW "
             "EXECUTE FUNCTION probe.f()",
             "trigger gulp takes away each row of INSERT into probe.t",
@@ -179,6 +186,35 @@ def test_rows_that_are_swallowed_or_that_their_owner_cannot_see_or_add_are_criti
     assert found is None or (found.status == "critical" and seen in found.seen)
 
 
+@pytest.mark.parametrize(
+    ("does", "seen"),
+    [
+        (
+            "ALTER TABLE probe.t ENABLE ROW LEVEL SECURITY",
+            "whoever is not their owner sees no row of probe.t",
+        ),
+        ("ALTER TABLE probe.t SET UNLOGGED", "probe.t is UNLOGGED: empty after a crash"),
+        ("ALTER TABLE probe.t DROP CONSTRAINT t_pkey", "probe.t has no unique index over its id"),
+        (
+            "ALTER TABLE probe.t ENABLE ROW LEVEL SECURITY;"
+            "CREATE POLICY own ON probe.t USING (current_user = 'app')",
+            "",
+        ),
+        ("ALTER TABLE probe.t DROP CONSTRAINT t_pkey, ADD UNIQUE (id)", ""),
+        ("CREATE TABLE probe.log (at timestamptz, line text)", ""),
+    ],
+)
+def test_a_table_whose_rows_are_not_kept_or_not_seen_as_others_are_is_a_warning(
+    ops: Connection, schema: Any, does: str, seen: str
+) -> None:
+    schema.execute(
+        f"CREATE TABLE probe.t (id int PRIMARY KEY); INSERT INTO probe.t VALUES (1); {does}"
+    )
+    found = bad(ops).get("settings")
+    assert (found is not None) == bool(seen)
+    assert found is None or (found.status == "warn" and seen in found.seen)
+
+
 def test_a_database_that_was_set_to_refuse_writes_is_critical(
     ops: Connection, owner: psycopg.Connection[Any]
 ) -> None:
@@ -204,6 +240,10 @@ def test_a_database_that_was_set_to_refuse_writes_is_critical(
         ("idle_in_transaction_session_timeout", "1s", True),
         ("idle_in_transaction_session_timeout", "60s", False),
         ("work_mem", "64kB", True),
+        ("idle_session_timeout", "500ms", True),
+        ("idle_session_timeout", "10min", False),
+        ("synchronous_commit", "off", True),
+        ("synchronous_commit", "local", False),
         ("work_mem", "16MB", False),
     ],
 )

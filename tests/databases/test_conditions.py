@@ -103,7 +103,7 @@ def test_storage_at_the_limit_to_which_it_may_grow_is_a_warning(
     has: int, most: int | None, status: str
 ) -> None:
     each = member(AllocatedStorage=has, MaxAllocatedStorage=most)
-    assert conditions._room([each]).status == status
+    assert judged("room to grow", each).status == status
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,21 @@ def test_maintenance_that_aws_forces_soon_is_a_warning(
 
 
 def test_a_cluster_without_a_writer_is_critical() -> None:
+    def cluster(*members: Any) -> Any:
+        return {"DBClusterIdentifier": "ledger", "DBClusterMembers": [*members]}
+
     reader = {"DBInstanceIdentifier": "a", "IsClusterWriter": False}
-    assert conditions._writer(CLUSTER, {"DBClusterMembers": [reader]}).status == "critical"
-    both = [reader, reader | {"IsClusterWriter": True}]
-    assert conditions._writer(CLUSTER, {"DBClusterMembers": both}).status == "ok"
+    found = judged("a writer", cluster(reader))
+    assert (found.status, found.seen) == (
+        "critical",
+        "ledger: none of 1 members: nothing can be written",
+    )
+    assert judged("a writer", cluster()).status == "critical"
+    both = cluster(reader, reader | {"IsClusterWriter": True})
+    assert judged("a writer", both).status == "ok"
     late = reader | {"IsClusterWriter": True, "DBClusterParameterGroupStatus": "pending-reboot"}
-    assert conditions._writer(CLUSTER, {"DBClusterMembers": [late]}).status == "warn"
+    assert judged("the cluster's parameters in force", cluster(late)).status == "warn"
+    assert judged("the cluster's parameters in force", both).status == "ok"
 
 
 def ingress(port: int = 5432, **peers: Any) -> dict[str, Any]:

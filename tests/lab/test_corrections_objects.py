@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -159,3 +160,29 @@ def test_a_copy_is_made_of_what_is_meant_into_a_bucket_of_whom_is_meant(
         s3.list_objects_v2(Bucket=bucket, ExpectedBucketOwner="999999999999")
     s3.copy_object(**given, CopySourceIfMatch=etag)
     assert keys(s3, bucket) == ["a b+ü", "b"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "denied"),
+    [
+        ({"Bool": {"aws:SecureTransport": "false"}}, False),
+        ({"BoolIfExists": {"aws:securetransport": False}}, False),
+        ({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}, True),
+        ({"StringEquals": {"aws:SourceVpce": "vpce-1"}}, False),
+        ({"NumericLessThan": {"s3:TlsVersion": "1.2"}}, False),
+        ({"Null": {"aws:SourceVpce": "true"}}, True),
+    ],
+)
+def test_a_bucket_s_policy_denies_what_its_condition_says_and_no_more(
+    s3: Any, bucket: str, condition: dict[str, Any], denied: bool
+) -> None:
+    """moto takes every condition but StringEquals for met."""
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x")
+    statement: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject"}
+    statement |= {"Resource": f"arn:aws:s3:::{bucket}/*", "Condition": condition}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Statement": [statement]}))
+    if denied:
+        with pytest.raises(ClientError):
+            s3.get_object(Bucket=bucket, Key="a")
+    else:
+        assert s3.get_object(Bucket=bucket, Key="a")["ContentLength"] == 1

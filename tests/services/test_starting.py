@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from opslib import Refused, apply, connect, secrets, services
+from opslib import Refused, apply, connect, logs, secrets, services
 from opslib.core.connections.connection import Connection
 from opslib.services.reading import Service, in_ecr
 from opslib.users import clients
@@ -39,6 +39,22 @@ def test_an_image_that_is_gone_is_told_while_all_tasks_run(ops: Connection) -> N
     (found,) = services.check_startable(ops)
     assert (found.status, found.cause) == ("critical", "image-not-pulled")
     assert not services.check_services(ops).troubles
+
+
+@pytest.mark.parametrize("gone", ["secretsmanager:GetSecretValue", "ecr:GetAuthorizationToken"])
+def test_a_role_that_may_not_read_what_tasks_begin_with_is_told_while_all_tasks_run(
+    ops: Connection, gone: str
+) -> None:
+    role = Service(ops, "app").definition()["executionRoleArn"]
+    at = {"RoleName": role.rpartition("/")[2], "PolicyName": "start"}
+    allowed = ops.call("iam", "get_role_policy", **at)["PolicyDocument"]
+    allowed["Statement"][0]["Action"].remove(gone)
+    before = logs.check_needs(ops)
+    ops.call("iam", "put_role_policy", **at, PolicyDocument=json.dumps(allowed))
+    (found,) = logs.check_needs(ops).troubles
+    assert before.troubles == []
+    assert (found.status, found.cause) == ("critical", "role-denied")
+    assert f"app: {role} may not {gone} on " in found.seen
 
 
 def test_a_log_group_that_is_gone_is_told_while_all_tasks_run(ops: Connection) -> None:

@@ -247,12 +247,15 @@ def series(
     return {key: values.get(f"m{at}", none) for at, key in enumerate(wanted)}
 
 
-def is_sent(ops: Connection, namespace: str, dimensions: Mapping[str, str], **given: str) -> bool:
-    """Whether CloudWatch has had such a metric within two weeks (ListMetrics)."""
+def sent(ops: Connection, namespace: str, dimensions: Mapping[str, str]) -> set[str]:
+    """The metrics of a thing, or with no dimension, that CloudWatch has had within two weeks
+    (ListMetrics).
+    """
     pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
-    asked = {"Namespace": namespace, "Dimensions": pairs, **given}
+    path = "Metrics[].MetricName" if pairs else "Metrics[?!Dimensions].MetricName"
+    asked: Json = {"Namespace": namespace, "Dimensions": pairs}
     ops = ops.at(kept_in(ops.target.region, namespace))
-    return bool(ops.pages("cloudwatch", "list_metrics", "Metrics[]", limit=1, **asked))
+    return {*ops.pages("cloudwatch", "list_metrics", path, **asked)}
 
 
 def _settled(found: Frame, queries: Iterable[Json], within: Window) -> Frame:

@@ -34,11 +34,10 @@ def check_conditions(ops: Connection) -> Findings:
     One finding for each that is not well, one that says how many are.
     """
     database, described, members = rds.present(ops)
+    whole = members if described in members else [described, *members]
     looks = [
-        *(partial(_by_rule, rule, members) for rule in rds.told("rules")),
+        *(partial(_by_rule, rule, whole) for rule in rds.told("rules")),
         partial(_maintenance, ops, database, members),
-        partial(_room, members),
-        partial(_writer, database, described),
         partial(_reachable, ops, described, members),
         partial(_behind, ops, database, members),
     ]
@@ -51,11 +50,13 @@ def check_conditions(ops: Connection) -> Findings:
     return Findings(bad)
 
 
-def _by_rule(rule: Json, members: list[Json]) -> Finding:
+def _by_rule(rule: Json, whole: list[Json]) -> Finding:
+    """Of the cluster, where it is one, and of each instance."""
     import jmespath
 
     asked = Question(rule["words"], rule["rule"], _GUIDE + rule["source"])
-    hits = [(each[rds.NAME], jmespath.search(rule["when"], each) or ()) for each in members]
+    named = {each.get(rds.NAME, each.get(rds.CLUSTER.key)): each for each in whole}
+    hits = [(name, jmespath.search(rule["when"], each) or ()) for name, each in named.items()]
     found = "; ".join(f"{name}: {hit}" for name, of in hits for hit in of)
     seen = f"{found}: {rule['means']}" if found else asked.rule
     return asked.judged(not found, seen, otherwise=rule["status"], next=rule.get("next", ""))
@@ -74,38 +75,6 @@ def _maintenance(ops: Connection, database: rds.Database, members: list[Json]) -
     by = min((each["by"] for each in forced), default=None)
     seen += f", by {by:%Y-%m-%d %H:%M} UTC" if by else ""
     return asked.judged(not forced, seen or "none waits", otherwise="warn")
-
-
-def _room(members: list[Json]) -> Finding:
-    source = f"{_GUIDE}USER_PIOPS.Autoscaling.html"
-    asked = Question("room to grow", "below 90 % of its limit", source)
-    full = "; ".join(
-        f"{each[rds.NAME]}: {each['AllocatedStorage']:,} of {most:,} GB"
-        for each in members
-        if (most := each.get("MaxAllocatedStorage")) and each["AllocatedStorage"] >= 0.9 * most
-    )
-    seen = f"{full}: beyond that limit storage does not grow by itself" if full else asked.rule
-    return asked.judged(not full, seen, otherwise="warn", next="databases/storage")
-
-
-def _writer(database: rds.Database, described: Json) -> Finding:
-    source = f"{_DOCS}AuroraUserGuide/Aurora.Overview.html"
-    asked = Question("a writer", "one, with its parameters in force", source)
-    if database.kind is rds.INSTANCE:
-        return asked.ok("an instance writes itself")
-    listed = described.get("DBClusterMembers", ())
-    writers = [each[rds.NAME] for each in listed if each["IsClusterWriter"]]
-    if not writers:
-        return asked.critical(f"none of {len(listed)} members: nothing can be written")
-    late = [
-        each[rds.NAME]
-        for each in listed
-        if each.get("DBClusterParameterGroupStatus", "in-sync") not in ("in-sync", "applying")
-    ]
-    seen = f"{', '.join(writers)} of {len(listed)}"
-    if late:
-        seen += f"; the cluster's parameters are not in force on {', '.join(late)} until a reboot"
-    return asked.judged(not late, seen, otherwise="warn")
 
 
 def _reachable(ops: Connection, described: Json, members: list[Json]) -> Finding:

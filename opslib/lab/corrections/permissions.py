@@ -140,18 +140,42 @@ def _trusts(role: Any, call: Call) -> bool:
 
 
 def install() -> None:
-    """moto takes a policy's patterns for regular expressions, and for a denial what does not
-    apply."""
+    """moto takes a policy's patterns for regular expressions, for a denial what does not apply,
+    and for met every condition but StringEquals."""
     statement, plain = IAMPolicyStatement, IAMPolicyStatement.is_action_permitted
 
     def is_action_permitted(self: Any, *asked: Any) -> PermissionResult:
         told = asked[3] if len(asked) > 3 else None
-        if self._statement.get("Condition") and not self._check_conditions(told):
+        if not self._check_conditions(told):
             return PermissionResult.NEUTRAL
         return plain(self, *asked)
 
+    def check_conditions(self: Any, told: dict[str, str] | None) -> bool:
+        # AWS's own clients ask with TLS; the lab is HTTP on this machine alone
+        known = {key.lower(): value for key, value in (told or {}).items()}
+        known |= {"aws:securetransport": "true"}
+        said = self._statement.get("Condition") or {}
+        return all(
+            _met(operator, wanted, known.get(key.lower()))
+            for operator, of in said.items()
+            for key, wanted in of.items()
+        )
+
     statement.is_action_permitted = is_action_permitted
+    statement._check_conditions = check_conditions
     statement._match = staticmethod(_match)
+
+
+def _met(operator: str, wanted: Any, known: str | None) -> bool:
+    """A condition of one key. What is not known fits no condition but those that deny."""
+    every = [str(each) for each in (wanted if isinstance(wanted, list) else [wanted])]
+    if operator == "Null":
+        return str(known is None).lower() in map(str.lower, every)
+    if known is None:
+        return operator.endswith("IfExists") or "Not" in operator
+    if operator.startswith("Bool"):
+        return known.lower() in map(str.lower, every)
+    return any(_match(each, known) for each in every) != ("Not" in operator)
 
 
 def _match(pattern: str, text: str) -> re.Match[str] | None:

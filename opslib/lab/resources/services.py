@@ -37,14 +37,26 @@ def seed(place: Place, about: data.Services, vpc: Mapping[str, list[str]]) -> No
         place.client("logs").put_retention_policy(**kept)
 
 
+_STARTS = (  # what ECS does by the execution role
+    "ecr:BatchGetImage",
+    "ecr:GetAuthorizationToken",
+    "ecr:GetDownloadUrlForLayer",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "secretsmanager:GetSecretValue",
+    "ssm:GetParameters",
+)
+
+
 def _roles(place: Place, key: str, about: data.Services) -> None:
     """Of its tasks, and of their start."""
     iam, trust = place.client("iam"), '{"Version": "2012-10-17", "Statement": []}'
+    start = (f"{family(place, key)}-execution", "start", _STARTS)
     with ids.apart():
-        for name in (role(place, key), f"{family(place, key)}-execution"):
+        for name, what, allows in ((role(place, key), "app", about.allows), start):
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
-        allowed = policy(about.allows)
-        iam.put_role_policy(RoleName=role(place, key), PolicyName="app", PolicyDocument=allowed)
+            given = {"PolicyName": what, "PolicyDocument": policy(allows)}
+            iam.put_role_policy(RoleName=name, **given)
 
 
 def log_group(place: Place, key: str) -> str:
