@@ -114,8 +114,9 @@ def test_records_are_listed_newest_first_and_narrowed(three: list[Record]) -> No
     assert reading.list_records(since=three[1].started) == three[:0:-1]
     assert reading.list_records(target="lab/other-staging") == []
     assert reading.list_records(outcome="failed") == []
-    with pytest.raises(UsageError, match=r"Unknown outcome 'fialed'.*'failed'"):
-        reading.list_records(outcome="fialed")
+    for typed in ("fialed", "FAILED"):
+        with pytest.raises(UsageError, match=rf"Unknown outcome '{typed}'.*mean 'failed'"):
+            reading.list_records(outcome=typed)
 
 
 def test_a_record_is_found_by_the_beginning_of_its_id(three: list[Record]) -> None:
