@@ -12,6 +12,7 @@ from tornado.web import HTTPError
 from traitlets import Bool
 
 from opslib.core import paths
+from opslib.pages import pictures
 from opslib.records.sittings import cells
 from opslib.records.sittings.hearing import SCRIPT, WIDGET
 
@@ -35,10 +36,15 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
             self.notary.mark_cells(nb, True)
 
     async def get(self, path: str, *args: Any, **more: Any) -> Any:
-        """A sitting with what was run while no page of it was open, or after it was last saved."""
+        """A sitting with what was run while no page of it was open, or after it was last saved;
+        pictures with their words.
+        """
         model = await super().get(path, *args, **more)
         if model["type"] == "notebook" and model["content"]:
             cells.put_back(model["content"]["cells"], Path(path).stem)
+            for out in (o for c in model["content"]["cells"] for o in c.get("outputs", ())):
+                if pictures.is_ours(out.get("data", {})):
+                    out["data"] = pictures.with_words(out["data"])
         return model
 
     async def save(self, model: Any, path: str = "") -> Any:
