@@ -1,7 +1,8 @@
-"""What JupyterLab may write: sittings and the rest, but not the catalogue.
+"""What JupyterLab may write: sittings and the rest, but neither the catalogue nor records.
 
 In `notebooks/` a procedure's defaults are everybody's, the scheduler's too. So it is shown there,
-and saved only in a JupyterLab for whoever writes procedures: ./run lab --edit.
+and saved only in a JupyterLab for whoever writes procedures: ./run lab --edit. A record is proved
+as it was sealed, and JupyterLab saves by itself what somebody only touched.
 """
 
 from pathlib import Path
@@ -13,8 +14,17 @@ from traitlets import Bool
 
 from opslib.core import paths
 from opslib.pages import pictures
-from opslib.records.sittings import cells
+from opslib.records.sittings import cells, places
 from opslib.records.sittings.hearing import SCRIPT, WIDGET
+
+_CATALOGUED = (
+    "of the catalogue, which nobody works in: it was not changed. To work with a procedure, open "
+    "it: opslib open NAME -t TARGET. To write one: ./run lab --edit"
+)
+_SEALED = (
+    "kept as it was sealed, or proves that something is: it was not changed. To write on it, copy "
+    "it out of records/; to go on with it, open its procedure: opslib open NAME -t TARGET"
+)
 
 
 class Contents(AsyncLargeFileManager):  # type: ignore[misc]
@@ -79,17 +89,24 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
 
     def _require(self, *paths: str) -> None:
         for path in paths:
-            if not self._may_change(path):
-                raise HTTPError(
-                    403,
-                    f"{path} is of the catalogue, which nobody works in: it was not changed. To "
-                    "work with a procedure, open it: opslib open NAME -t TARGET. To write one: "
-                    "./run lab --edit",
-                )
+            if why := self._why_not(path):
+                raise HTTPError(403, f"{path} is {why}")
 
     def _may_change(self, path: str) -> bool:
-        return self.editable or not self._in_catalogue(path)
+        return not self._why_not(path)
+
+    def _why_not(self, path: str) -> str:
+        if not self.editable and self._in_catalogue(path):
+            return _CATALOGUED
+        place, kept = self._place(path), paths.records().resolve()
+        if not place.is_relative_to(kept):
+            return ""
+        folder = [*place.relative_to(kept).parts, ""][0]
+        worked_in = folder == places.FOLDER or (folder and place.stem.startswith("post-mortem"))
+        return "" if worked_in else _SEALED
 
     def _in_catalogue(self, path: str) -> bool:
-        place = Path(self._get_os_path(path.strip("/"))).resolve()
-        return place.is_relative_to(paths.notebooks().resolve())
+        return self._place(path).is_relative_to(paths.notebooks().resolve())
+
+    def _place(self, path: str) -> Path:
+        return Path(self._get_os_path(path.strip("/"))).resolve()
