@@ -67,7 +67,7 @@ _AGO = re.compile(
     r"(\d+)\s*(s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:eeks?)?)"
     r"(?:\s+ago)?"
 )
-_CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?Z?")
 SKEW = timedelta(minutes=2)  # of clocks of two machines
 
 
@@ -88,8 +88,8 @@ def moment(text: str, now: datetime | None = None) -> datetime:
         if ago := _AGO.fullmatch(said):
             return now - timedelta(**{_UNITS[ago[2][0]]: int(ago[1])})
         if of_day := _CLOCK.fullmatch(said):
-            hour, minute = map(int, of_day.groups())
-            found = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+            hour, minute, second = (int(part or 0) for part in of_day.groups())
+            found = now.replace(hour=hour, minute=minute, second=second, microsecond=0)
             return found - timedelta(days=found > now + SKEW)
         found = now if said == "now" else datetime.fromisoformat(said)
     except (OverflowError, ValueError) as exc:

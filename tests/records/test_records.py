@@ -193,6 +193,8 @@ def test_no_records_is_an_empty_list_and_makes_no_folder(project: Project) -> No
         ("1 day ago", 86400),
         ("now", 0),
         ("14:05", 35700),  # of the day before: it is midnight
+        ("14:05:30", 35670),  # as a log says it
+        ("14:05Z", 35700),
         ("2026-11-21 23:00 UTC", 3600),
     ],
 )

@@ -15,11 +15,13 @@ import nbformat
 import pytest
 
 from opslib import connect, functions
+from opslib.core.findings import MIME
 from opslib.core.tables import UTC_TIME, frame
 from opslib.desk import approving
 from opslib.records import reading, verification
 from opslib.records.records import Record
 from opslib.records.sittings import cells, presence
+from opslib.sittings import open_sitting
 from tests.conftest import PracticeLab
 from tests.notebooks import run
 from tests.projects import Project, ran
@@ -207,6 +209,57 @@ def test_a_check_once_more_tells_what_it_was_before_and_both_are_kept(
 def _runs(record: Record, cell: str) -> list[Any]:
     every = cells.runs_of(nbformat.read(record.path, as_version=4))
     return [run for run in every if run["metadata"]["opslib"]["cell"] == cell]
+
+
+@pytest.mark.slow
+def test_a_check_that_was_stopped_is_unknown_until_it_is_run_again(desk: Open) -> None:
+    at = desk("health/quick")
+    slow = (
+        "from opslib.core.checks.checks import check\n@check('Is it well?')\ndef look(ops, long):"
+    )
+    slow += "\n    import time; print('looks'); time.sleep(long)\n    return opslib.core.Findings()"
+    at.run("mine", f"import opslib\n{slow}")
+    for cell in [*at.cells][: [*at.cells].index("form") + 2]:
+        at.run(cell)
+    at.send("stopped", "look(ops, 100)")
+    at.wait(until="looks")
+    at.stop()
+    assert "stopped from outside" in at.wait()
+    at.run([*at.cells][-1])
+    assert (_only().outcome, _only().status) == ("attention", "unknown")
+    assert "unknown: Is it well?: stopped before it was answered" in _only().verdict
+    at.run("stopped", "look(ops, 0)")
+    at.run([*at.cells][-1])
+    assert reading.list_records()[0].outcome == "ok"
+
+
+@pytest.mark.slow
+def test_a_copy_of_a_sitting_that_lies_elsewhere_says_that_nothing_is_kept(
+    lab: PracticeLab, records_folder: Path, tmp_path: Path
+) -> None:
+    opened = open_sitting("bluemoxon/deep-health", TARGET)
+    at = Desk(dataclasses.replace(opened, path=opened.path.rename(tmp_path / "mine.ipynb")))
+    try:
+        cells = [*at.cells]
+        told = "".join(map(at.run, cells[: cells.index("form") + 2]))
+    finally:
+        at.close()
+    assert "Nothing that is looked at here is kept" in told
+    assert f"Work in a sitting: opslib open bluemoxon/deep-health -t {TARGET}\n" in told
+    assert reading.list_records() == []
+
+
+@pytest.mark.slow
+def test_a_picture_has_words_for_who_does_not_see_it_and_a_record_keeps_it_once(desk: Open) -> None:
+    at = desk("metrics/dashboard")
+    for cell in [*at.cells][: [*at.cells].index("form") + 2]:
+        at.run(cell)
+    at.run("mine", "from opslib.core.checks import plots\nplots.bars('Rows', 'count', ['a'], [3])")
+    at.run("shown", "get_ipython().display_formatter.format(_)[0]['text/html'][:80]")
+    assert 'alt="Rows (count): a 3" src="data:image/p' in at.shown
+    at.leave()
+    (run,) = _runs(_only(), "mine")
+    assert {*run["outputs"][0]["data"]} == {"image/png", "text/plain", MIME}
 
 
 @pytest.mark.slow
