@@ -312,6 +312,30 @@ def test_a_table_with_empty_cells_is_filtered_and_sorted_too() -> None:
     assert "2 of 6 rows" in told.value
 
 
+@pytest.mark.parametrize(
+    ("values", "rising"),
+    [
+        ([2, 1, None], "102"),
+        (["b", 3.5, {"a": 1}], "102"),  # as JSON is
+    ],
+)
+def test_a_table_is_sorted_whatever_is_in_it_and_however_its_columns_are_called(
+    values: list[Any], rising: str
+) -> None:
+    import pandas as pd
+
+    from opslib.desk import answers
+    from opslib.desk.panels import column
+
+    box, rows = column([]), [(each, 1) for each in values]
+    answers._open(box, pd.DataFrame(rows, columns=["id", "id"], dtype="object"))
+    _, by, falling, _ = box.children[0].children
+    by.index = 1
+    assert "".join(re.findall(r"<tr><td[^>]*>(\d)<", box.children[1].children[0].value)) == rising
+    falling.value = True
+    assert "".join(re.findall(r"<tr><td[^>]*>(\d)<", box.children[1].children[0].value)) != rising
+
+
 def test_lines_are_followed_in_a_box_until_it_is_stopped(desk: Open) -> None:
     at = desk("logs/follow", seconds="600", minutes="5")
     cell = next(id for id, code in at.cells.items() if "await logs.watch" in code)
