@@ -17,13 +17,11 @@ from opslib.pages import pictures
 from opslib.records.sittings import cells, places
 from opslib.records.sittings.hearing import SCRIPT, WIDGET
 
-_CATALOGUED = (
-    "of the catalogue, which nobody works in: it was not changed. To work with a procedure, open "
-    "it: opslib open NAME -t TARGET. To write one: ./run lab --edit"
-)
-_SEALED = (
-    "kept as it was sealed, or proves that something is: it was not changed. To write on it, copy "
-    "it out of records/; to go on with it, open its procedure: opslib open NAME -t TARGET"
+_WRITTEN_ON = "post-mortem"  # by who was in an incident
+_NOT_CHANGED = (
+    "{} is of the catalogue, or kept as it was sealed: nobody works in it, and it was not changed. "
+    "To work with a procedure, open it: opslib open NAME -t TARGET. To write on a record, copy it "
+    "out of records/; to write a procedure: ./run lab --edit"
 )
 
 
@@ -89,21 +87,15 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
 
     def _require(self, *paths: str) -> None:
         for path in paths:
-            if why := self._why_not(path):
-                raise HTTPError(403, f"{path} is {why}")
+            if not self._may_change(path):
+                raise HTTPError(403, _NOT_CHANGED.format(path))
 
     def _may_change(self, path: str) -> bool:
-        return not self._why_not(path)
-
-    def _why_not(self, path: str) -> str:
-        if not self.editable and self._in_catalogue(path):
-            return _CATALOGUED
         place, kept = self._place(path), paths.records().resolve()
-        if not place.is_relative_to(kept):
-            return ""
-        folder = [*place.relative_to(kept).parts, ""][0]
-        worked_in = folder == places.FOLDER or (folder and place.stem.startswith("post-mortem"))
-        return "" if worked_in else _SEALED
+        if place.is_relative_to(kept):
+            worked_in = places.FOLDER in place.relative_to(kept).parts[:1]
+            return worked_in or place.stem == _WRITTEN_ON
+        return self.editable or not self._in_catalogue(path)
 
     def _in_catalogue(self, path: str) -> bool:
         return self._place(path).is_relative_to(paths.notebooks().resolve())
