@@ -47,7 +47,7 @@ def connect(target: str, beside: Connection | None = None) -> Connection:
         if beside is None and presence.is_live(journal.kept):
             from opslib.desk import joining  # nobody needs it elsewhere
 
-            joining.join(shell, ops)
+            joining.join(shell, ops, sitting is not None)
     if sitting:
         sitting.joins(ops)
     if ops.identity.account != described.account:

@@ -45,7 +45,7 @@ KEPT_ON = target("Of this target only, or of a pattern: 'lab/*'.", callback=_kep
 SINCE = click.option(
     "--since",
     help="30m, 12h, 1d, 2w, or a date (UTC).",
-    callback=lambda _, option, text: times.moment(text) if text else None,
+    callback=lambda _, option, text: times.past(text) if text else None,
 )
 
 

@@ -13,7 +13,7 @@ from opslib.cli import streams
 from opslib.core import Json, console, redaction, text
 from opslib.core.plans.plans import short
 from opslib.pages.pages import findings
-from opslib.records import outcomes, reading
+from opslib.records import index, outcomes, reading
 from opslib.records.records import Record
 from opslib.runs.summaries import Line, headline, several_names, summarise, write_summary
 
@@ -130,7 +130,10 @@ def broken_off(record: Record, details: Json) -> list[str]:
 
 def listed(found: list[Record]) -> str:
     if not found:
-        return "No records."
+        there = len(index.ids())
+        return (
+            f"No record fits; there are {there} in all: opslib records" if there else "No records."
+        )
     header = ("outcome", "id", "name", "target", "started (UTC)", "took", "verdict")
     rows = []
     for r in found:

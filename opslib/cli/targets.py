@@ -20,17 +20,14 @@ def target() -> None:
 
 
 @target.command("list")
-@given.JSON
-def list_(as_json: bool) -> None:
+@given.shown()
+def list_() -> Any:
     """Every target with its account, and how much is wrong in its file."""
     rows = described.listed()
-    if as_json:
-        click.echo(console.as_json(rows))
-        return
     header = ["target", "title", "account", "region", "profile", "wrong in its file"]
     cells = [[row["name"], *(row[key] or "" for key in header[1:5]), _wrong(row)] for row in rows]
-    click.echo(console.table(header, cells))
-    click.echo("\nEach also as lab/…. All keys: docs/targets.md", err=True)
+    click.echo("Each also as lab/…. All keys: docs/targets.md\n", err=True)
+    return rows, console.table(header, cells)
 
 
 def _wrong(row: Json) -> str:

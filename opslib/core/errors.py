@@ -85,7 +85,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") ->
     Of many, how many there are.
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    alike = {each.lower(): each for each in names}
+    near = [alike[n] for n in get_close_matches(name.lower(), alike, n=3, cutoff=0.5)]
     offer = f"Known: {', '.join(names) or 'none'}."
     if near:
         offer = f"Did you mean {' or '.join(repr(n) for n in near)}?"

@@ -53,8 +53,11 @@ def as_iso(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def clock(when: Any, near: datetime) -> str:
-    """A moment as text: hours and minutes, with month and day unless the date is that of `near`."""
-    return str(when.strftime("%H:%M" if when.date() == near.date() else "%m-%d %H:%M"))
+    """A moment as text: hours and minutes, with month and day unless the date is that of `near`,
+    and with its year unless that is.
+    """
+    day = "" if when.date() == near.date() else "%m-%d " if when.year == near.year else "%Y-%m-%d "
+    return str(when.strftime(f"{day}%H:%M"))
 
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -64,7 +67,7 @@ _AGO = re.compile(
     r"(\d+)\s*(s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:eeks?)?)"
     r"(?:\s+ago)?"
 )
-_CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?Z?")
 SKEW = timedelta(minutes=2)  # of clocks of two machines
 
 
@@ -85,8 +88,8 @@ def moment(text: str, now: datetime | None = None) -> datetime:
         if ago := _AGO.fullmatch(said):
             return now - timedelta(**{_UNITS[ago[2][0]]: int(ago[1])})
         if of_day := _CLOCK.fullmatch(said):
-            hour, minute = map(int, of_day.groups())
-            found = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+            hour, minute, second = (int(part or 0) for part in of_day.groups())
+            found = now.replace(hour=hour, minute=minute, second=second, microsecond=0)
             return found - timedelta(days=found > now + SKEW)
         found = now if said == "now" else datetime.fromisoformat(said)
     except (OverflowError, ValueError) as exc:
@@ -95,3 +98,14 @@ def moment(text: str, now: datetime | None = None) -> datetime:
             "2026-11-22."
         ) from exc
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def past(text: str) -> datetime:
+    """A moment that was, as `moment` reads it; UTC. Raises UsageError: it lies in the future."""
+    now = datetime.now(UTC)
+    found = moment(text, now)
+    if found > now + SKEW:
+        raise UsageError(
+            f"{text} lies in the future (now {now:%Y-%m-%d %H:%M} UTC). Times are UTC."
+        )
+    return found.astimezone(UTC)

@@ -90,7 +90,10 @@ def _open(box: Widget, table: Frame) -> None:
         wanted = words.value.lower().split()
         found = table[[all(word in row for word in wanted) for row in text]]
         if by.index:
-            found = found.sort_values(found.columns[by.index - 1], ascending=not falling.value)
+            column = found.iloc[:, by.index - 1].reset_index(drop=True)  # two may have one name
+            if len({*map(type, column.dropna())}) > 1:  # no value of one is less than of another
+                column = column.astype(str)
+            found = found.iloc[column.sort_values(ascending=not falling.value).index]
         say(told, f"{len(found):,} of {len(table):,} rows")
         shown.value = close_set(html_frame(found))  # escaped there
 

@@ -40,7 +40,11 @@ async def ask(ops: Connection, plan: Plan) -> tuple[str, str]:
     head = said(f"{why} To apply this plan to {ops.target.name}, type: {wanted}".strip())
     choice = row(given, apply, button("Not now", lambda: answer.give(_LEAVE)), minutes)
     by_hand = _by_hand(ops, plan, wanted)
-    waits = f"This waits until somebody types {wanted!r}, or stops the cell. The same: {by_hand}"
+    waits = (
+        f"This waits until somebody types {wanted!r}. Where there is no field (the page was opened "
+        "again, or by somebody else): stop this cell (■), then run it and those below. The same "
+        f"by command: {by_hand}"
+    )
     panel = Panel(column([head, choice, said(f"The same by command: {by_hand}")]), waits)
     decision: str | None = "stopped"
     try:

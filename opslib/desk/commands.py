@@ -26,23 +26,18 @@ def here() -> str:
     """The procedure or entry that this kernel is for, as one calls it; empty when unknown."""
     if running := os.environ.get(HERE, "").split():
         return running[0]
-    if notebook := _saved():
-        return str(notebook["metadata"].get("opslib", {}).get("sitting", {}).get("name", ""))
-    session = Path(os.environ.get("JPY_SESSION_NAME") or "-").with_suffix("")
-    return "/".join(session.parts[-2:])
+    session = Path(os.environ.get("JPY_SESSION_NAME") or "-")
+    opened = (cells.Saved(session).notebook() or {"metadata": {}})["metadata"].get("opslib", {})
+    named = opened.get("sitting", {}).get("name")  # also of a copy that lies elsewhere
+    return str(named or "/".join(session.with_suffix("").parts[-2:]))
 
 
 def linked() -> list[str]:
     """The procedures that the text of this kernel's sitting leads to, in its order."""
-    notebook = _saved() or {"cells": ()}
+    path = places.here()
+    notebook = (path and cells.Saved(path).notebook()) or {"cells": ()}
     text = "".join(c["source"] for c in notebook["cells"] if c["cell_type"] == "markdown")
     return [*dict.fromkeys(_LINK.findall(text))]
-
-
-def _saved() -> Any:
-    """The sitting's notebook; None where this kernel is for none."""
-    path = places.here()
-    return path and cells.Saved(path).notebook()
 
 
 def declared() -> tuple[list[Parameter], Json]:

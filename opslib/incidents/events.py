@@ -7,13 +7,13 @@ did has to be understood by what they knew then.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
 import sqlalchemy as sa
 
-from opslib.core import Json, UsageError, beside, moment, paths, redaction
-from opslib.core.times import SKEW, as_iso
+from opslib.core import Json, UsageError, beside, paths, redaction
+from opslib.core.times import as_iso
 from opslib.records import files, index
 from opslib.records.chain import database
 from opslib.records.chain.beside import KIND, keep
@@ -70,21 +70,6 @@ def append(decide: Callable[[Sequence[Event]], tuple[str, Json]]) -> str:
         rows = index.entries(kind=KIND, id=id)
     keep(rows)  # what lies there is in the index, and nobody waits for a disk or a bucket
     return id
-
-
-def when(text: str) -> datetime:
-    """A time that somebody gives: `14:05` (UTC; the last one there was), `20m` ago, or ISO.
-
-    Raises UsageError: it is none, or lies in the future.
-    """
-    now = datetime.now(UTC)
-    found = moment(text, now)
-    if found > now + SKEW:
-        raise UsageError(
-            f"{text} lies in the future (now {now:%H:%M} UTC): nothing was written down. "
-            "Times are UTC."
-        )
-    return found.astimezone(UTC)
 
 
 def require_order(marked: Mapping[str, Event], milestone: str, at: datetime) -> None:

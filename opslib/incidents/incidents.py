@@ -8,7 +8,7 @@ from typing import Any, Self
 from opslib.core import Json, Refused, UsageError, Window, require_known, unknown_name
 from opslib.core.checks import notes
 from opslib.core.tables import safe
-from opslib.core.times import as_iso
+from opslib.core.times import as_iso, past
 from opslib.incidents import events, levels
 from opslib.incidents.events import MILESTONES, Event
 from opslib.records import reading
@@ -16,6 +16,7 @@ from opslib.records.records import Record
 
 _SAID = ("title", "target", "severity", "alarm", "drill")  # when it was started
 _TIED_BEFORE = timedelta(days=1)  # what ran since it began, before somebody started the incident
+_OF_ANOTHER_YEAR = timedelta(days=90)  # before it began: rather a slip, and a note is never removed
 
 
 @dataclass(frozen=True, repr=False)
@@ -157,7 +158,7 @@ def start(
     if not title.strip():
         raise UsageError("An incident needs a title: what do users see?")
     level = levels.level(target, severity)
-    since = events.when(began) if began else None
+    since = past(began) if began else None
     ran = (
         reading.list_records(target, max(since, datetime.now(UTC) - _TIED_BEFORE)) if since else []
     )
@@ -217,11 +218,17 @@ def note(
 ) -> Incident:
     """What somebody saw, thinks, ruled out, decided or was told; it may turn out wrong, and stays.
 
-    Raises UsageError: empty, of no such kind, no such record.
+    Raises UsageError: empty, of no such kind, no such record, of a time long before.
     """
     said = notes.noted(text, kind)
     id = reading.find(record).id if record else ""
-    happened = events.when(at) if at else None
+    happened = past(at) if at else None
+    if happened and (before := (of := find(incident)).began - happened) > _OF_ANOTHER_YEAR:
+        raise UsageError(
+            f"{happened:%Y-%m-%d %H:%M} UTC is {before.days} days before {of.id} began. "
+            "Nothing was written down. Is it that year? What was so long before is said in the "
+            "note, without --at."
+        )
     told = {"text": said.text, "kind": said.kind, "record": id}
     return write("note", incident, happened, ended_too=True, **told)
 

@@ -28,6 +28,7 @@ _MARKUP = str.maketrans(
 _NEAR = timedelta(seconds=10)  # a call, and the event that CloudTrail has of it
 _SAME = timedelta(minutes=2)  # a version, and who published it
 _OFTEN = 3
+_LONGEST = 4000  # characters of a row; JSON and CSV have all of them
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,10 @@ class Row:
 
     @property
     def told(self) -> str:
-        """With when it was known."""
-        return self.what + (f" (known {self.known:%Y-%m-%d %H:%M})" if self.known else "")
+        """With when it was known; of a log that somebody pasted the beginning."""
+        return cut(self.what, _LONGEST) + (
+            f" (known {self.known:%Y-%m-%d %H:%M})" if self.known else ""
+        )
 
     def as_dict(self) -> Json:
         """For JSON and CSV."""

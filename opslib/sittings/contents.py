@@ -1,7 +1,8 @@
-"""What JupyterLab may write: sittings and the rest, but not the catalogue.
+"""What JupyterLab may write: sittings and the rest, but neither the catalogue nor records.
 
 In `notebooks/` a procedure's defaults are everybody's, the scheduler's too. So it is shown there,
-and saved only in a JupyterLab for whoever writes procedures: ./run lab --edit.
+and saved only in a JupyterLab for whoever writes procedures: ./run lab --edit. A record is proved
+as it was sealed, and JupyterLab saves by itself what somebody only touched.
 """
 
 from pathlib import Path
@@ -12,8 +13,16 @@ from tornado.web import HTTPError
 from traitlets import Bool
 
 from opslib.core import paths
-from opslib.records.sittings import cells
+from opslib.pages import pictures
+from opslib.records.sittings import cells, places
 from opslib.records.sittings.hearing import SCRIPT, WIDGET
+
+_WRITTEN_ON = "post-mortem"  # by who was in an incident
+_NOT_CHANGED = (
+    "{} is of the catalogue, or kept as it was sealed: nobody works in it, and it was not changed. "
+    "To work with a procedure, open it: opslib open NAME -t TARGET. To write on a record, copy it "
+    "out of records/; to write a procedure: ./run lab --edit"
+)
 
 
 class Contents(AsyncLargeFileManager):  # type: ignore[misc]
@@ -35,10 +44,15 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
             self.notary.mark_cells(nb, True)
 
     async def get(self, path: str, *args: Any, **more: Any) -> Any:
-        """A sitting with what was run while no page of it was open, or after it was last saved."""
+        """A sitting with what was run while no page of it was open, or after it was last saved;
+        pictures with their words.
+        """
         model = await super().get(path, *args, **more)
         if model["type"] == "notebook" and model["content"]:
             cells.put_back(model["content"]["cells"], Path(path).stem)
+            for out in (o for c in model["content"]["cells"] for o in c.get("outputs", ())):
+                if pictures.is_ours(out.get("data", {})):
+                    out["data"] = pictures.with_words(out["data"])
         return model
 
     async def save(self, model: Any, path: str = "") -> Any:
@@ -74,16 +88,17 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
     def _require(self, *paths: str) -> None:
         for path in paths:
             if not self._may_change(path):
-                raise HTTPError(
-                    403,
-                    f"{path} is of the catalogue, which nobody works in: it was not changed. To "
-                    "work with a procedure, open it: opslib open NAME -t TARGET. To write one: "
-                    "./run lab --edit",
-                )
+                raise HTTPError(403, _NOT_CHANGED.format(path))
 
     def _may_change(self, path: str) -> bool:
+        place, kept = self._place(path), paths.records().resolve()
+        if place.is_relative_to(kept):
+            worked_in = places.FOLDER in place.relative_to(kept).parts[:1]
+            return worked_in or place.stem == _WRITTEN_ON
         return self.editable or not self._in_catalogue(path)
 
     def _in_catalogue(self, path: str) -> bool:
-        place = Path(self._get_os_path(path.strip("/"))).resolve()
-        return place.is_relative_to(paths.notebooks().resolve())
+        return self._place(path).is_relative_to(paths.notebooks().resolve())
+
+    def _place(self, path: str) -> Path:
+        return Path(self._get_os_path(path.strip("/"))).resolve()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -355,6 +357,12 @@ def test_records_are_listed_shown_and_verified(
     assert Path(row["path"]).is_file()
     assert Path(row["page"]).is_file()
     assert record.id in said(capsys, "records")
+    nothing = said(capsys, "records", "--outcome", "failed")
+    assert nothing == "No record fits; there are 1 in all: opslib records\n"
+    later = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
+    with pytest.raises(SystemExit):
+        commands.main(["records", "--since", later])
+    assert f"opslib: {later} lies in the future (now " in capsys.readouterr().err
     assert json.loads(said(capsys, "records", "show", record.id, "--json"))["versions"]["python"]
     assert said(capsys, "records", "page", record.id).strip() == str(record.page)
     head = said(capsys, "records", "head").strip()
@@ -394,6 +402,22 @@ def test_a_read_only_records_folder_is_said_clearly(project: Project) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("opslib: Records cannot be written to")
     assert done.stdout == ""
+
+
+def test_ctrl_c_before_the_command_is_loaded_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "opslib").mkdir()
+    (tmp_path / "opslib" / "__init__.py").write_text(
+        "print(1, flush=True)\nimport time\ntime.sleep(60)"
+    )
+    start = [sys.executable, "-c", "import opslib_command\nopslib_command.main()"]
+    places = os.pathsep.join(map(str, (tmp_path, paths.project_root())))
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    env = {**os.environ, "PYTHONPATH": places}
+    with subprocess.Popen(start, env=env, cwd=tmp_path, **pipes) as command:
+        command.stdout.readline()  # it is loading
+        command.send_signal(signal.SIGINT)
+        assert command.communicate(timeout=30)[1] == ""
+        assert command.returncode == -signal.SIGINT  # which a shell tells as 130
 
 
 def test_help_needs_no_lab_and_names_the_exit_statuses(project: Project) -> None:

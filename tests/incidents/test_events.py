@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from opslib.cli import commands
 from opslib.cli.incidents import texts
 from opslib.core import Finding, OpsError, Refused, UsageError
+from opslib.core.times import past
 from opslib.incidents import events, incidents, levels, looks, standing, timelines
 from opslib.incidents.incidents import Incident
 from opslib.records import verification
@@ -74,6 +75,21 @@ def test_an_update_of_an_ended_incident_says_so_and_promises_no_next_one(project
     said = texts.update(ended)
     assert f"UTC: no milestone is marked, ended {ended.ended:%H:%M} UTC.\n" in said
     assert "Next update" not in said
+
+
+def test_a_note_of_a_time_long_before_the_incident_is_a_slip_and_is_not_kept(
+    project: Project,
+) -> None:
+    started()
+    last_year = datetime.now(UTC) - timedelta(days=365)
+    with pytest.raises(
+        UsageError, match=r"is 36\d days before inc-.* began\. Nothing .* that year"
+    ):
+        incidents.note("the disk fills", at=f"{last_year:%Y-%m-%d}")
+    incidents.note("deployed a month before", at="30d")
+    incidents.mark("began", past("300d"))  # it was corrupted slowly
+    incidents.note("the disk fills", at=f"{last_year:%Y-%m-%d}")
+    assert [e.what for e in incidents.find().events] == ["start", "note", "mark", "note"]
 
 
 def test_an_event_that_was_altered_breaks_the_proof(project: Project) -> None:
@@ -177,25 +193,25 @@ def test_milestones_stand_in_an_order_that_can_be(
     project: Project, first: str, milestone: str, side: str
 ) -> None:
     found = started()
-    incidents.mark(first, events.when("20m"), found.id)
+    incidents.mark(first, past("20m"), found.id)
     wrong = "10m" if side.startswith("after") else "30m"
     with pytest.raises(UsageError, match=rf"{milestone} at .* would be {side} at .*Nothing was"):
-        incidents.mark(milestone, events.when(wrong), found.id)
+        incidents.mark(milestone, past(wrong), found.id)
     assert milestone not in incidents.find(found.id).milestones
-    incidents.mark(first, events.when("1m" if wrong == "10m" else "40m"), found.id)
-    assert milestone in incidents.mark(milestone, events.when(wrong), found.id).milestones
+    incidents.mark(first, past("1m" if wrong == "10m" else "40m"), found.id)
+    assert milestone in incidents.mark(milestone, past(wrong), found.id).milestones
 
 
 def test_a_cause_may_be_found_when_all_is_over(project: Project) -> None:
     started()
-    incidents.mark("resolved", events.when("20m"))
-    assert "cause-found" in incidents.mark("cause-found", events.when("5m")).milestones
+    incidents.mark("resolved", past("20m"))
+    assert "cause-found" in incidents.mark("cause-found", past("5m")).milestones
 
 
 def test_a_milestone_is_corrected_and_what_was_said_first_stays(project: Project) -> None:
     started()
-    incidents.mark("detected", events.when("5m"))
-    found = incidents.mark("detected", events.when("20m"))
+    incidents.mark("detected", past("5m"))
+    found = incidents.mark("detected", past("20m"))
     assert datetime.now(UTC) - found.milestones["detected"].happened > timedelta(minutes=19)
     assert [e.what for e in found.events] == ["start", "mark", "mark"]
     assert "detected" not in found.missing
@@ -307,7 +323,7 @@ def test_the_clock_runs_by_the_severities_of_the_targets_file(
     )
     assert levels.level(TARGET, "2") == levels.level(TARGET, "p2") == "P2"
     found = started(began="40m")
-    incidents.mark("acknowledged", events.when("35m"))
+    incidents.mark("acknowledged", past("35m"))
     with pytest.raises(SystemExit) as ended:
         commands.main(["incident", "status"])
     said = capsys.readouterr().out

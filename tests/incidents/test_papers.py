@@ -14,6 +14,8 @@ from typing import Any
 import nbformat
 import pytest
 
+from opslib.cli import commands
+from opslib.cli.incidents import texts
 from opslib.core import OpsError
 from opslib.core.findings import known
 from opslib.incidents import incidents, timelines
@@ -22,9 +24,9 @@ from opslib.incidents.papers.people import Hidden
 from opslib.incidents.papers.pictures import Pictures
 from opslib.incidents.papers.sections import PostMortem
 from opslib.incidents.timelines import Row
-from opslib.records import verification
+from opslib.records import facts, outcomes, sealing, verification
 from tests.incidents.test_events import applies, started
-from tests.projects import Project
+from tests.projects import TARGET, Project
 
 HOSTILE = "<script>alert(1)</script> | [x](javascript:y) `z`"
 
@@ -137,6 +139,39 @@ def test_an_exported_incident_has_one_title_and_fits_its_page(
     assert "Practice lab</span>" in page
     assert f'<td class="said">saw: {"w" * 3000}' in page
     assert re.search(r"td\.said \{[^}]*overflow-wrap: anywhere", page)
+
+
+def test_a_log_that_somebody_pasted_into_a_note_does_not_bury_the_timeline(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = started()
+    incidents.note("one line of a log\n" * 5000)
+    with pytest.raises(SystemExit):
+        commands.main(["incident", "timeline", "--kept"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 700
+    _, markdown = documents.make(incidents.find())
+    assert len(markdown.read_text()) < 10_000
+    exports.write(incidents.find(), tmp_path / "x.zip")
+    with zipfile.ZipFile(tmp_path / "x.zip") as made:
+        assert made.read(f"{found.id}/timeline.json").count(b"one line of a log") == 5000
+
+
+def test_what_still_runs_is_said_and_left_out_of_an_export(
+    project: Project, tmp_path: Path
+) -> None:
+    found = started()
+    draft = sealing.opened(
+        nbformat.v4.new_notebook(), facts.at_start("tests/long", "tests/long", TARGET, {})
+    )
+    id = draft.facts["id"]
+    assert f"runs:      tests/long (record {id}) has not ended" in texts.status(found)
+    made = exports.write(found, tmp_path / "x.zip")
+    assert made.left_out[0] == f"record {id}: it still runs, export again when it has ended"
+    with zipfile.ZipFile(tmp_path / "x.zip") as zipped:
+        assert not [name for name in zipped.namelist() if id in name]
+    draft.conclude(outcomes.Ending(outcomes.DONE), [])
+    sealing.keep(draft)
+    assert id not in "".join(exports.write(found, tmp_path / "y.zip").left_out)
 
 
 IMPACT = [

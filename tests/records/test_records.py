@@ -114,8 +114,9 @@ def test_records_are_listed_newest_first_and_narrowed(three: list[Record]) -> No
     assert reading.list_records(since=three[1].started) == three[:0:-1]
     assert reading.list_records(target="lab/other-staging") == []
     assert reading.list_records(outcome="failed") == []
-    with pytest.raises(UsageError, match=r"Unknown outcome 'fialed'.*'failed'"):
-        reading.list_records(outcome="fialed")
+    for typed in ("fialed", "FAILED"):
+        with pytest.raises(UsageError, match=rf"Unknown outcome '{typed}'.*mean 'failed'"):
+            reading.list_records(outcome=typed)
 
 
 def test_a_record_is_found_by_the_beginning_of_its_id(three: list[Record]) -> None:
@@ -192,6 +193,8 @@ def test_no_records_is_an_empty_list_and_makes_no_folder(project: Project) -> No
         ("1 day ago", 86400),
         ("now", 0),
         ("14:05", 35700),  # of the day before: it is midnight
+        ("14:05:30", 35670),  # as a log says it
+        ("14:05Z", 35700),
         ("2026-11-21 23:00 UTC", 3600),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 from tornado.web import HTTPError
 
 from opslib.core import paths
+from opslib.core.checks.plots import Picture
 from opslib.records import records
 from opslib.records.sittings import cells
 from opslib.records.sittings.hearing import WIDGET
@@ -58,6 +59,44 @@ def test_the_catalogue_is_shown_and_not_changed(home: Path) -> None:
     assert "opslib open NAME -t TARGET" in refused.value.log_message
     assert (home / NAME).read_text() == before
     assert sorted(path.name for path in paths.notebooks().rglob("*.ipynb")) == ["looked-at.ipynb"]
+
+
+def test_a_record_is_shown_and_stays_as_it_was_sealed(home: Path) -> None:
+    manager: Any = _manager(home)
+    sealed = home / "records" / records.place("20260101T000000Z-aaaaaa")
+    sealed.parent.mkdir(parents=True)
+    sealed.write_text((home / NAME).read_text())
+    before, path = sealed.read_text(), sealed.relative_to(home).as_posix()
+    model = asyncio.run(manager.get(path))
+    assert model["writable"] is False  # so JupyterLab does not save it by itself
+    changes: list[Any] = [
+        lambda: manager.save(model, path),
+        lambda: manager.save(model, "records/incidents/inc-1/events/1.json"),
+        lambda: manager.delete_file("records/2026"),
+        lambda: manager.rename_file("records", "old"),
+        lambda: manager.rename_file(path, "mine.ipynb"),
+    ]
+    for change in changes:
+        with pytest.raises(HTTPError, match="opslib open NAME -t TARGET"):
+            asyncio.run(change())
+    assert sealed.read_text() == before
+    assert asyncio.run(manager.list_checkpoints(path)) == []
+    asyncio.run(manager.copy(path, ""))  # and there it can be written on
+    assert asyncio.run(manager.get(sealed.name))["writable"]
+    written_on = home / "records" / "incidents" / "inc-1" / "post-mortem.ipynb"
+    written_on.parent.mkdir(parents=True)
+    asyncio.run(manager.save(model, written_on.relative_to(home).as_posix()))
+
+
+def test_a_picture_is_shown_with_its_words_to_who_does_not_see_it(home: Path) -> None:
+    manager: Any = _manager(home)
+    data = Picture(b"png", 'errors: "now" 3 < 5')._repr_mimebundle_()[0]
+    out = nbformat.v4.new_output("display_data", data)
+    cell = nbformat.v4.new_code_cell("1", outputs=[out])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), home / "kept.ipynb")
+    (shown,) = asyncio.run(manager.get("kept.ipynb"))["content"]["cells"]
+    said = shown["outputs"][0]["data"]["text/html"]
+    assert 'alt="errors: &quot;now&quot; 3 &lt; 5" src="data:image/png;base64,cG5n"' in said
 
 
 def test_a_sitting_is_saved(home: Path) -> None:

@@ -15,11 +15,13 @@ import nbformat
 import pytest
 
 from opslib import connect, functions
+from opslib.core.findings import MIME
 from opslib.core.tables import UTC_TIME, frame
 from opslib.desk import approving
 from opslib.records import reading, verification
 from opslib.records.records import Record
 from opslib.records.sittings import cells, presence
+from opslib.sittings import open_sitting
 from tests.conftest import PracticeLab
 from tests.notebooks import run
 from tests.projects import Project, ran
@@ -210,6 +212,57 @@ def _runs(record: Record, cell: str) -> list[Any]:
 
 
 @pytest.mark.slow
+def test_a_check_that_was_stopped_is_unknown_until_it_is_run_again(desk: Open) -> None:
+    at = desk("health/quick")
+    slow = (
+        "from opslib.core.checks.checks import check\n@check('Is it well?')\ndef look(ops, long):"
+    )
+    slow += "\n    import time; print('looks'); time.sleep(long)\n    return opslib.core.Findings()"
+    at.run("mine", f"import opslib\n{slow}")
+    for cell in [*at.cells][: [*at.cells].index("form") + 2]:
+        at.run(cell)
+    at.send("stopped", "look(ops, 100)")
+    at.wait(until="looks")
+    at.stop()
+    assert "stopped from outside" in at.wait()
+    at.run([*at.cells][-1])
+    assert (_only().outcome, _only().status) == ("attention", "unknown")
+    assert "unknown: Is it well?: stopped before it was answered" in _only().verdict
+    at.run("stopped", "look(ops, 0)")
+    at.run([*at.cells][-1])
+    assert reading.list_records()[0].outcome == "ok"
+
+
+@pytest.mark.slow
+def test_a_copy_of_a_sitting_that_lies_elsewhere_says_that_nothing_is_kept(
+    lab: PracticeLab, records_folder: Path, tmp_path: Path
+) -> None:
+    opened = open_sitting("bluemoxon/deep-health", TARGET)
+    at = Desk(dataclasses.replace(opened, path=opened.path.rename(tmp_path / "mine.ipynb")))
+    try:
+        cells = [*at.cells]
+        told = "".join(map(at.run, cells[: cells.index("form") + 2]))
+    finally:
+        at.close()
+    assert "Nothing that is looked at here is kept" in told
+    assert f"Work in a sitting: opslib open bluemoxon/deep-health -t {TARGET}\n" in told
+    assert reading.list_records() == []
+
+
+@pytest.mark.slow
+def test_a_picture_has_words_for_who_does_not_see_it_and_a_record_keeps_it_once(desk: Open) -> None:
+    at = desk("metrics/dashboard")
+    for cell in [*at.cells][: [*at.cells].index("form") + 2]:
+        at.run(cell)
+    at.run("mine", "from opslib.core.checks import plots\nplots.bars('Rows', 'count', ['a'], [3])")
+    at.run("shown", "get_ipython().display_formatter.format(_)[0]['text/html'][:80]")
+    assert 'alt="Rows (count): a 3" src="data:image/p' in at.shown
+    at.leave()
+    (run,) = _runs(_only(), "mine")
+    assert {*run["outputs"][0]["data"]} == {"image/png", "text/plain", MIME}
+
+
+@pytest.mark.slow
 def test_one_window_is_set_for_the_whole_notebook(desk: Open) -> None:
     at = desk("metrics/dashboard")
     for cell in [*at.cells][: [*at.cells].index("form") + 1]:
@@ -257,6 +310,30 @@ def test_a_table_with_empty_cells_is_filtered_and_sorted_too() -> None:
     by.value = "text"
     words.value = "x Y"
     assert "2 of 6 rows" in told.value
+
+
+@pytest.mark.parametrize(
+    ("values", "rising"),
+    [
+        ([2, 1, None], "102"),
+        (["b", 3.5, {"a": 1}], "102"),  # as JSON is
+    ],
+)
+def test_a_table_is_sorted_whatever_is_in_it_and_however_its_columns_are_called(
+    values: list[Any], rising: str
+) -> None:
+    import pandas as pd
+
+    from opslib.desk import answers
+    from opslib.desk.panels import column
+
+    box, rows = column([]), [(each, 1) for each in values]
+    answers._open(box, pd.DataFrame(rows, columns=["id", "id"], dtype="object"))
+    _, by, falling, _ = box.children[0].children
+    by.index = 1
+    assert "".join(re.findall(r"<tr><td[^>]*>(\d)<", box.children[1].children[0].value)) == rising
+    falling.value = True
+    assert "".join(re.findall(r"<tr><td[^>]*>(\d)<", box.children[1].children[0].value)) != rising
 
 
 def test_lines_are_followed_in_a_box_until_it_is_stopped(desk: Open) -> None:

@@ -11,6 +11,7 @@ import click
 from opslib.cli import completion, given
 from opslib.cli.incidents import texts
 from opslib.core import OpsError, console
+from opslib.core.times import past
 from opslib.incidents import causes, events, looks, timelines
 from opslib.incidents import incidents as known
 from opslib.records import LOOKED
@@ -92,7 +93,7 @@ def note(text: str, kind: str, at: str, record: str, id: str) -> None:
 @_OF
 def mark(milestone: str, at: str, id: str) -> None:
     """Mark a milestone; said again, it is corrected."""
-    found = known.mark(milestone, events.when(at) if at else None, id)
+    found = known.mark(milestone, past(at) if at else None, id)
     when = found.milestones[milestone].happened
     lacks = f"; not marked yet: {', '.join(found.missing)}" if found.missing else ""
     click.echo(f"{found.id}: {milestone} at {when:%Y-%m-%d %H:%M} UTC{lacks}")

@@ -107,22 +107,20 @@ def mend(context: click.Context, drill: str | None, target: str | None, as_json:
             _told(each["target"], each["drill"], "opslib lab mend")
 
 
-@lab.command()
-@_json
-@click.pass_context
-def reset(context: click.Context, as_json: bool) -> None:
-    """Forget all changes and drills: the lab as it was when it started, with the targets of now."""
-    context.invoke(plain.reset, as_json=as_json)
-    _told_everywhere("opslib lab reset")
+def _ends(name: str) -> None:
+    """A command of the lab that ends every practice, too."""
+    plain_one = plain.lab.commands[name]
+
+    @lab.command(name, help=plain_one.help)
+    @_json
+    @click.pass_context
+    def ends(context: click.Context, as_json: bool) -> None:
+        context.invoke(plain_one, as_json=as_json)
+        _told_everywhere(f"opslib lab {name}")
 
 
-@lab.command()
-@_json
-@click.pass_context
-def down(context: click.Context, as_json: bool) -> None:
-    """End the lab; nothing of it is left."""
-    context.invoke(plain.down, as_json=as_json)
-    _told_everywhere("opslib lab down")
+_ends("reset")
+_ends("down")
 
 
 def _told_everywhere(how: str) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opslib.cli import streams
-from opslib.core import Json, UsageError, clock, console, count
+from opslib.core import Json, UsageError, clock, console, count, cut
 from opslib.incidents import causes, clocks, incidents, looks, practice, standing, watching
 from opslib.incidents.incidents import Incident
 from opslib.incidents.timelines import Timeline
@@ -110,5 +110,7 @@ def listed(found: Sequence[Incident]) -> str:
 
 
 def timeline(made: Timeline) -> str:
-    rows = [(f"{r.time:%Y-%m-%d %H:%M:%S}", r.kind, r.told, r.by, r.record) for r in made.rows]
+    rows = [
+        (f"{r.time:%Y-%m-%d %H:%M:%S}", r.kind, cut(r.told, 500), r.by, r.record) for r in made.rows
+    ]
     return console.table(("time (UTC)", "of", "what", "by", "record"), rows)

@@ -56,6 +56,11 @@ def check(question: str) -> Callable[[Look[P]], Look[P]]:
                 found = Findings(unread(question, seen)) if isinstance(seen, OpsError) else seen
             except Unasked as exc:
                 found = Findings(note=str(exc))
+            except KeyboardInterrupt:  # in a sitting one may go on, and conclude
+                keep(
+                    ops, Findings([Finding("unknown", question, "stopped before it was answered")])
+                )
+                raise
             finally:
                 apart.reset(before)
             found += [unread(*each) for each in sorted(lost, key=itemgetter(0))]
