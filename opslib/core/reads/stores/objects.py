@@ -17,6 +17,23 @@ OBJECTS = dtypes("""
     modified   utc
     etag       str
 """)
+ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # no version of these can be read before it is thawed
+# What is set anew with each object that is written, and what tells of its content besides.
+_SET = (
+    "ServerSideEncryption",
+    "SSEKMSKeyId",
+    "BucketKeyEnabled",
+    "StorageClass",
+    "WebsiteRedirectLocation",
+)
+_CONTENT = (
+    "ContentType",
+    "ContentEncoding",
+    "ContentDisposition",
+    "ContentLanguage",
+    "CacheControl",
+    "Metadata",
+)
 _MOST = 200_000  # versions that are held at once
 _UNIT = 4096  # bytes that a unit of reading stands for; twice that where it is not consistent
 
@@ -83,6 +100,14 @@ def read_object(ops: Connection, bucket: str, key: str, version_id: str = "") ->
     found = ops.call("s3", "get_object", **asked)
     with calls.errors("s3", "get_object", ops.where, asked):  # the network may fail half-way
         return found | {"Body": found["Body"].read()}
+
+
+def properties(head: Json, content: bool = False) -> Json:
+    """What one that takes its place is given, to be as it was. `content`: also what a copy has by
+    itself.
+    """
+    names = (*_SET, *_CONTENT * content)
+    return {name: head[name] for name in names if head.get(name) not in (None, *ARCHIVES)}
 
 
 def is_versioned(ops: Connection, bucket: str) -> bool:
