@@ -59,23 +59,23 @@ def _kinds() -> Json:
 def _list(ops: Connection, found: Account, kind: str) -> None:
     about = _kinds()[kind]
     try:
-        found.things[kind] = [
-            {**thing, **of, "name": _named(about, thing)}
-            for of in _above(ops, found, about)
-            for thing in ops.pages(*about["listed"].split(" ", 2), **about.get("given", {}), **of)
-        ]
+        things: list[Json] = []
+        for given in _above(ops, found, about):
+            told = ops.pages(*about["listed"].split(" ", 2), **given)
+            things += ({**given, **thing, "name": _named(about, thing)} for thing in told)
+        found.things[kind] = things
     except OpsError as exc:
         found.unknown[kind] = str(exc)
 
 
 def _above(ops: Connection, found: Account, about: Json) -> list[Json]:
-    """The parameter that names each thing of the kind above it. Raises OpsError."""
+    """The parameters by which it is listed, of each thing of the kind above it. Raises OpsError."""
     for kind, name in about.get("of", {}).items():
         _list(ops, found, kind)
         if kind in found.unknown:
             raise OpsError(found.unknown[kind])
         return [{name: each["name"]} for each in found[kind]]
-    return [{}]
+    return [about.get("given", {})]
 
 
 def _ask(ops: Connection, found: Account, kind: str, thing: Json) -> None:

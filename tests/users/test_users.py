@@ -239,7 +239,7 @@ def test_a_database_that_is_denied_leaves_the_rest_of_the_answer(
 
 def test_where_users_are_not_synchronised_it_is_said(lab: PracticeLab) -> None:
     production = connect("lab/bluemoxon-production")
-    with pytest.raises(Refused, match=r"describes no users\.sync_function"):
+    with pytest.raises(UsageError, match=r"describes no users\.sync_function"):
         users.plan_sync(production)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound, Refused, UsageError
+from opslib.core.strict_yaml import beside
 from opslib.core.tables import Frame, Json, dtypes, frame
 
 OBJECTS = dtypes("""
@@ -18,22 +19,7 @@ OBJECTS = dtypes("""
     etag       str
 """)
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # no version of these can be read before it is thawed
-# What is set anew with each object that is written, and what tells of its content besides.
-_SET = (
-    "ServerSideEncryption",
-    "SSEKMSKeyId",
-    "BucketKeyEnabled",
-    "StorageClass",
-    "WebsiteRedirectLocation",
-)
-_CONTENT = (
-    "ContentType",
-    "ContentEncoding",
-    "ContentDisposition",
-    "ContentLanguage",
-    "CacheControl",
-    "Metadata",
-)
+_KEPT = beside(__file__, "objects")
 _MOST = 200_000  # versions that are held at once
 _UNIT = 4096  # bytes that a unit of reading stands for; twice that where it is not consistent
 
@@ -106,7 +92,7 @@ def properties(head: Json, content: bool = False) -> Json:
     """What one that takes its place is given, to be as it was. `content`: also what a copy has by
     itself.
     """
-    names = (*_SET, *_CONTENT * content)
+    names = _KEPT["set"] + _KEPT["content"] * content
     return {name: head[name] for name in names if head.get(name) not in (None, *ARCHIVES)}
 
 
