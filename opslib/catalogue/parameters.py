@@ -67,8 +67,8 @@ class Parameter:
 
     def has_to_be_given(self, target: str) -> bool:
         """Whether nothing else says it: it is required, and its default does not count there."""
-        own = bool(self.of) or self.own.rpartition("-")[0] == target.rpartition("-")[0]
-        return self.required and not (own and target.startswith(LAB) and self.default is not None)
+        own = self.of or not self.default or self.own.split("-")[:-1] == target.split("-")[:-1]
+        return self.required and (self.default is None or not (own and target.startswith(LAB)))
 
     @property
     def sections(self) -> list[str]:
