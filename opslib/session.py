@@ -131,5 +131,6 @@ def _access(described: targets.Target) -> Access:
     session, config = calls.session(described, keys)
     if not facts:
         return Access(session, config, endpoint, None)
-    api = Api(facts["url"], facts.get("headers", {}), float(facts.get("timeout_seconds", 10)))
+    url, seconds = facts["url"].rstrip("/"), float(facts.get("timeout_seconds", 10))
+    api = Api(url, facts.get("headers", {}), seconds)
     return Access(session, config, endpoint, api)

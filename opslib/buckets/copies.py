@@ -36,8 +36,7 @@ from opslib.core import (
     planner,
     result,
 )
-from opslib.core.actions.stores.objects import ARCHIVES
-from opslib.core.reads.stores.objects import versioning
+from opslib.core.reads.stores.objects import ARCHIVES, versioning
 
 BEHIND = dtypes("""
     key        str
@@ -206,7 +205,7 @@ def _encrypted(pair: Pair) -> Finding:
 
 @planner
 def plan_copies(ops: Connection, bucket: str, back: bool = False) -> Planned:
-    """Copy what the copy lacks, with tags and metadata, encrypted as the other bucket is.
+    """Copy what the copy lacks, with tags, metadata and class, encrypted as the other bucket is.
 
     `back`: what the bucket lacks comes out of its copy; what it has is never overwritten by that.
     Raises Refused: the other is open to the public, or keeps no versions of what is overwritten.
@@ -238,7 +237,10 @@ def plan_copies(ops: Connection, bucket: str, back: bool = False) -> Planned:
 
 def _step(pair: Pair, objects: Sequence[Held], at: int, kept: str) -> Step:
     to, one = pair.to["name"], f"copies-{at}"
-    each = [{"Key": each.key, "ETag": each.etag, "Size": each.size} for each in objects]
+    each = [
+        {"Key": each.key, "ETag": each.etag, "Size": each.size, "StorageClass": each.storage}
+        for each in objects
+    ]
     undo: Action = DeleteVersions(to, result(f"{one}.Copied"))  # type: ignore[arg-type]
     if kept != "Enabled":  # what somebody wrote since would have the same version
         made = {"Objects": result(f"{one}.Copied[].{{Key: Key, ETag: ETag}}")}

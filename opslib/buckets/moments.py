@@ -6,8 +6,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from opslib.core import Connection, NotAllowed, NotFound, UsageError, moment, number
-from opslib.core.actions.stores.objects import ARCHIVES
-from opslib.core.reads.stores.objects import Version, list_versions, versioning
+from opslib.core.reads.stores.objects import ARCHIVES, Version, list_versions, versioning
 
 SAME, DELETED, OVERWRITTEN = "as then", "deleted since", "overwritten since"
 MADE, ABSENT, LOST = "made since", "not there then", "unknown"

@@ -8,7 +8,7 @@ from typing import Any
 
 from opslib.catalogue import runbooks
 from opslib.catalogue.parameters import Parameter
-from opslib.core import LAB, Json, UsageError, text, times
+from opslib.core import Json, UsageError, text, times
 
 _WINDOW = {"since", "until"}  # both: else `since` means something else there
 
@@ -44,7 +44,7 @@ def _thing(
     met = met or [n for n in known if n == here.get(parameter.name)]
     if len(met) == 1:
         return met[0]
-    if parameter.has_to_be_given(target.startswith(LAB)):
+    if parameter.has_to_be_given(target):
         return "|".join(known) or "…"
     return ""
 

@@ -43,12 +43,12 @@ class Parameter:
     """`name: type = default  # [required, empty, of functions, any, all, time, record, on|off]
     help`, a line of the cell tagged `parameters`.
 
-    `required`: its default is for practice only, outside the lab it has to be given, and hold
+    `required`: its default is for practice only, elsewhere it has to be given, and hold
     something, unless `empty` says that nothing is a value, too. `of`: it names
     something in that section of the target's file (`of functions or services`: in one of them);
     `any`: a name of AWS's will do as well; `all`: so does `all`. `time`: a moment as
-    `times.moment` reads it; `record`: a record's id; `words`: one of these. Its default and "" are
-    always taken.
+    `times.moment` reads it; `record`: a record's id; `words`: one of these. `own`: the target of
+    the cell, whose system's practice copy its default is of. Its default and "" are always taken.
     """
 
     name: str
@@ -63,10 +63,12 @@ class Parameter:
     time: bool = False
     record: bool = False
     words: tuple[str, ...] = ()
+    own: str = ""
 
-    def has_to_be_given(self, practice: bool) -> bool:
+    def has_to_be_given(self, target: str) -> bool:
         """Whether nothing else says it: it is required, and its default does not count there."""
-        return self.required and (self.default is None or not practice)
+        own = self.of or not self.default or self.own.split("-")[:-1] == target.split("-")[:-1]
+        return self.required and (self.default is None or not (own and target.startswith(LAB)))
 
     @property
     def sections(self) -> list[str]:
@@ -88,7 +90,7 @@ def parse(source: str, where: str) -> list[Parameter]:
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
         if token.type == tokenize.COMMENT
     }
-    found = []
+    found, own = [], ""
     for node in ast.parse(source).body:
         line = ast.get_source_segment(source, node)
         match node:
@@ -98,12 +100,14 @@ def parse(source: str, where: str) -> list[Parameter]:
                 raise UsageError(
                     f"{where}: parameters cell: {line!r} is not 'name: type = value  # help'."
                 )
+        own = default if name == "target" else own
         if kind not in _TYPES:
             raise UsageError(
                 f"{where}: parameters cell: type {kind!r} of {name} is none of {', '.join(_TYPES)}."
             )
         marks, help = _marks(comments.get(node.end_lineno or 0, ""), f"{where}: {name}")
-        found.append(Parameter(name, kind, default, help, **{"required": default is None, **marks}))
+        marks = {"required": default is None, "own": own, **marks}
+        found.append(Parameter(name, kind, default, help, **marks))
     return found
 
 
@@ -147,15 +151,14 @@ def _marks(comment: str, where: str) -> tuple[Json, str]:
 def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str) -> Json:
     """What was given, as `typed` reads it.
 
-    A required parameter must be given unless the target is the lab's, and what is given of it
-    holds something. Raises UsageError.
+    A required parameter must be given unless the target is its practice copy, and what is given
+    of it holds something. Raises UsageError.
     """
     found = typed(parameters, given, where)
-    practice = str(given.get("target", LAB)).startswith(LAB)
     missing = [
         p
         for p in parameters
-        if (p.name not in given and p.has_to_be_given(practice))
+        if (p.name not in given and p.has_to_be_given(str(given.get("target", p.own))))
         or (p.required and not p.empty and p.default != "" and found.get(p.name) == "")
     ]
     if missing:

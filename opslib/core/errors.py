@@ -10,6 +10,7 @@ OpsError
 ├── NotUnderstood a defect of ours, or an answer of another form than we know
 └── Unfinished    no answer, or stopped waiting; its state is unknown
     └── Lost          a change was sent and its answer was lost; it may be done
+        └── HalfWay     what was asked to do it answered that it failed; a part may be done
 """
 
 from collections.abc import Collection, Iterable
@@ -68,6 +69,10 @@ class Unfinished(OpsError):
 
 class Lost(Unfinished):
     """A change was sent, and its answer was lost: it may be done, wholly or in part."""
+
+
+class HalfWay(Lost):
+    """Somebody's own code was asked for a change and failed: what it did until then is done."""
 
 
 _MANY = 30  # are not all told

@@ -41,12 +41,8 @@ def plan_migration_back(ops: Connection, migration: str, snapshot: bool = True) 
     Raises UsageError (the file names no way back, no migration is named), Refused (another one is
     the newest).
     """
-    facts = ops.target["database"].plain()
-    if "migrate_back" not in facts:
-        raise UsageError(
-            f"What takes a migration of {ops.target.name} back is not known: describe "
-            f"database.migrate_back in parameters/targets/{ops.target.key}.yaml."
-        )
+    facts = ops.target["database"]
+    way = facts["migrate_back"].plain()
     state = migrations.find_state(ops)
     if not migration:
         raise UsageError(f"Name the migration to take back. The newest is {state.has or 'none'}.")
@@ -57,12 +53,12 @@ def plan_migration_back(ops: Connection, migration: str, snapshot: bool = True) 
         )
     newest = migrations.newest(facts)
     before = "" if "string_agg" in newest else sql.value(ops, f"{newest} OFFSET 1") or ""
-    goes = _goes(ops, facts["migrate_back"])
+    goes = _goes(ops, way)
     swapped = migrations.State(state.target, before, migration)
     again = [migrations.apply_action(ops, swapped)] if state.needs == migration else None
     back = Step(
         f"Take back {migration}{f', to {before}' if before else ''}: {goes}",
-        migrations.run_by(ops, facts["migrate_back"], migration, before),
+        migrations.run_by(ops, way, migration, before),
         migration,
         before or f"not {migration}",
         again,

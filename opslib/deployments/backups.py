@@ -13,6 +13,7 @@ from opslib.core import (
     Refused,
     Step,
     check,
+    objects,
     planner,
     result,
 )
@@ -58,8 +59,7 @@ def plan_backup(ops: Connection) -> Planned:
     if state.version_id:
         source["VersionId"], made["VersionId"] = state.version_id, result("copied.VersionId")
     # encrypted as it is: a copy would otherwise take the bucket's default
-    head = ops.call("s3", "head_object", **at.named)
-    as_it_is = {key: head[key] for key in ("ServerSideEncryption", "SSEKMSKeyId") if head.get(key)}
+    as_it_is = objects.properties(ops.call("s3", "head_object", **at.named))
     step = Step(
         f"Copy state serial {state.serial} to {backup}",
         do=Aws("s3", "copy_object", **to, CopySource=source, IfNoneMatch="*", **as_it_is),

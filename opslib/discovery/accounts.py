@@ -32,12 +32,7 @@ def look(ops: Connection, prefix: str = "") -> Account:
             thing["tags"] = {tag["Key"]: tag["Value"] for tag in tags.get(thing["name"], ())}
         if kind not in known("linked"):
             found.things[kind] = [thing for thing in things if _belongs(thing, prefix)]
-    asked = [
-        (found, kind, key, thing)
-        for kind, of in _kinds().items()
-        for key in of.get("more", ())
-        for thing in found[kind]
-    ]
+    asked = [(found, kind, thing) for kind in _kinds() for thing in found[kind]]
     ops.gather(*(partial(_ask, ops, *each) for each in asked))
     return found
 
@@ -64,24 +59,38 @@ def _kinds() -> Json:
 def _list(ops: Connection, found: Account, kind: str) -> None:
     about = _kinds()[kind]
     try:
-        things = ops.pages(*about["listed"].split(" ", 2), **about.get("given", {}))
-        found.things[kind] = [{**thing, "name": _named(about, thing)} for thing in things]
+        things: list[Json] = []
+        for given in _above(ops, found, about):
+            told = ops.pages(*about["listed"].split(" ", 2), **given)
+            things += ({**given, **thing, "name": _named(about, thing)} for thing in told)
+        found.things[kind] = things
     except OpsError as exc:
         found.unknown[kind] = str(exc)
 
 
-def _ask(ops: Connection, found: Account, kind: str, key: str, thing: Json) -> None:
-    """Adds what else is known of a thing; what is not there is not added."""
+def _above(ops: Connection, found: Account, about: Json) -> list[Json]:
+    """The parameters by which it is listed, of each thing of the kind above it. Raises OpsError."""
+    for kind, name in about.get("of", {}).items():
+        _list(ops, found, kind)
+        if kind in found.unknown:
+            raise OpsError(found.unknown[kind])
+        return [{name: each["name"]} for each in found[kind]]
+    return [about.get("given", {})]
+
+
+def _ask(ops: Connection, found: Account, kind: str, thing: Json) -> None:
+    """Adds what else is known of a thing; what is not there, or not of it, is not added."""
     about = _kinds()[kind]
-    operation, wanted, given = about["more"][key]
-    parameters = {name: jmespath.search(path, thing) for name, path in given.items()}
-    try:
-        answer = ops.call(about["listed"].split()[0], operation, **parameters)
-        thing[key] = jmespath.search(wanted, answer)
-    except NotFound:
-        return
-    except OpsError as exc:
-        found.unknown.setdefault(f"{kind}: {key}", str(exc))
+    for key, (operation, wanted, given) in about.get("more", {}).items():
+        parameters = {name: jmespath.search(path, thing) for name, path in given.items()}
+        call = f"{about['listed'].split()[0]} {operation}".split()[-2:]
+        try:
+            if all(parameters.values()):
+                thing[key] = jmespath.search(wanted, ops.call(*call, **parameters))
+        except NotFound:
+            continue
+        except OpsError as exc:
+            found.unknown.setdefault(f"{kind}: {key}", str(exc))
 
 
 def _named(about: Json, thing: Json) -> str:

@@ -45,7 +45,7 @@ class Draft:
 
 def about(account: Account, prefix: str, name: str) -> tuple[str, str]:
     """System and environment: as said, as the resources' tags have it, or of their names."""
-    kinds = ("functions", "clusters", "instances", "queues")
+    kinds = ("functions", "services", "clusters", "instances", "queues")
     things = [each for kind in kinds for each in account[kind]]
     tagged = [{key.lower(): value for key, value in each["tags"].items()} for each in things]
     every = [words(each["name"]) for each in things]
@@ -106,7 +106,7 @@ def _by_name(made: Draft, found: Json, kind: str, told: str) -> None:
             continue
         said = jmespath.search(told, each)
         if isinstance(said, dict):
-            said = {key: value for key, value in said.items() if value is not None}
+            said = _said(said)
         found[made.short(each["name"], found)] = said
 
 
@@ -137,7 +137,8 @@ def _api(made: Draft) -> None:
     url, made.api_id = first(_urls(made)) or ("", "")
     if not url:
         return
-    key = first(name for name in made.ask("secrets[].name") if has(made.short(name), "token"))
+    own = {*known("words", "token"), *known("words", "api")}  # not somebody else's: OPENAI_API_KEY
+    key = first(name for name in made.ask("secrets[].name") if {*words(made.short(name))} <= own)
     made.facts["api"] = {"url": url.rstrip("/")} | ({"token_secret": key} if key else {})
     made.facts["api"] |= {"timeout_seconds": 10, "slow_seconds": 2}
     if key:
@@ -192,16 +193,26 @@ def _database(made: Draft) -> None:
         if not facts["secret"]:
             made.note("database", "no secret looks like its login: name it in secret")
     facts["backup_days"] = found.get("BackupRetentionPeriod")
-    made.facts["database"] = {key: value for key, value in facts.items() if value is not None}
+    made.facts["database"] = _said(facts)
+
+
+def _said(facts: Json) -> Json:
+    """Without what nothing says."""
+    return {key: value for key, value in facts.items() if value is not None}
 
 
 def _named(made: Draft) -> None:
     """What there is one of, as a rule."""
-    for section, key, kind in known("named"):
-        found = made.ask(f'"{kind}"[].name')
-        made.facts[section] = {key: found[0]} if found else {}
-        for other in found[1:]:
-            made.note(section, f"{other} is there, too: which is the app's?")
+    for section, key, kind, *told in known("named"):
+        for each in made.account[kind]:
+            if section in made.facts:
+                made.note(section, f"{each['name']} is there, too: which is the app's?")
+                continue
+            said = jmespath.search(told[0], each) if told else {}
+            made.facts[section] = _said({key: each["name"], **said})
+    opens = first(name for name in made.ask("secrets[].name") if has(name, "cache"))
+    if opens and "cache" in made.facts:
+        made.facts["cache"]["secret"] = opens
 
 
 def _network(made: Draft) -> None:
@@ -216,8 +227,8 @@ def _network(made: Draft) -> None:
 
 
 def _alarms(made: Draft) -> None:
-    names = made.ask("alarms[].name")
-    if not names:
+    made.account.things["alarms"] = made.ask(known("telling"))
+    if not (names := made.ask("alarms[].name")):
         return
     system, environment = made.facts["system"], made.facts["environment"]
     begins = (f"{system}-{environment}-", f"{system}-")

@@ -48,6 +48,8 @@ def _own(made: Draft) -> dict[str, str]:
     for kind, name in facts.get("database", {}).items():
         if kind in ("cluster", "instance"):
             found[f"DB{kind.capitalize()}Identifier={name}"] = "database"
+    for key, each in facts.get("services", {}).items():
+        found[f"ServiceName={each['name']},ClusterName={each['cluster']}"] = key
     if domain := facts.get("search", {}).get("domain"):
         found[f"DomainName={domain},ClientId={facts['account']}"] = "search"
     if made.api_id:
@@ -92,7 +94,7 @@ def _alarmed(made: Draft, alarm: Json, found: Json) -> None:
     if alarm["ComparisonOperator"].startswith("Less"):
         found[same]["below"] = True
     elif found[same].get("warn", limit) >= limit:
-        found[same]["warn"] = _round(limit / 2)
+        found[same]["warn"] = _round(limit * (0.5 if statistic == "Sum" else 0.9))
 
 
 def _share(alarm: Json) -> Json | None:

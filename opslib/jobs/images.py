@@ -11,6 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlencode
 
 from opslib.core import (
     FAILURES,
@@ -189,7 +190,7 @@ def _resize_steps(ops: Connection, kind: str, bucket: str, item: str) -> list[St
     sizes = {key: head["ContentLength"] for key, head in found.items()}
     for number, key in counted(enumerate(found, 1), f"images of {item}", len(found)):
         if path := _smaller(ops, bucket, key, pixels):
-            step = _replace(bucket, key, found[key], path, f"image {number} of {item}")
+            step = _replace(ops, bucket, key, found[key], path, f"image {number} of {item}")
             sizes[key] = step.after
             steps.append(step)
     if not steps:
@@ -207,11 +208,11 @@ def _resize_steps(ops: Connection, kind: str, bucket: str, item: str) -> list[St
     return steps
 
 
-def _replace(bucket: str, key: str, head: Json, path: Path, name: str) -> Step:
+def _replace(ops: Connection, bucket: str, key: str, head: Json, path: Path, name: str) -> Step:
     place = {"Bucket": bucket, "Key": key}
-    kept = {
-        name: head[name] for name in ("ContentType", "CacheControl", "Metadata") if head.get(name)
-    }
+    kept = objects.properties(head, content=True)
+    if tags := ops.call("s3", "get_object_tagging", **place)["TagSet"]:
+        kept["Tagging"] = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
     return Step(
         f"Replace {key} by a smaller one",
         Aws("s3", "put_object", **place, IfMatch=head["ETag"], Body=file(path), **kept),

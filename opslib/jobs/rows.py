@@ -1,23 +1,11 @@
 """Rows of jobs in one form, whatever a system's table calls its columns and states."""
 
-from opslib.core import identifier, quoted
+from opslib.core import beside, identifier, quoted
 from opslib.core.tables import Params
 
 _TIME = "timestamptz"
-# As this project calls them, and as they usually are: the key of the target's file.
-_COLUMNS = {
-    "id": "id",
-    "status": "status",
-    "created_at": "created",
-    "started_at": "started",
-    "finished_at": "finished",
-    "model": "model",
-    "attempts": "attempts",
-    "error_message": "error",
-}
-_TYPES = {"model": "text", "attempts": "integer", "error_message": "text"}
-_STATES = {"waiting": "queued", "running": "running", "done": "completed", "failed": "failed"}
-_WRITTEN = {"started_at": ("running",), "finished_at": ("completed", "failed")}
+TABLE = beside(__file__, "rows")
+_COLUMNS = TABLE["columns"]
 
 
 def source(facts: Params) -> str:
@@ -40,11 +28,13 @@ def has(facts: Params, key: str) -> bool:
 
 def column(facts: Params, name: str) -> str:
     """An expression for a column of _COLUMNS."""
-    kind = _TYPES.get(name, _TIME if name.endswith("_at") else "")
+    kind = TABLE["types"].get(name, _TIME if name.endswith("_at") else "")
     called = facts.get("columns", {}).get(_COLUMNS[name], name)
     written = facts.get("columns", {}).get("updated")
-    if called is None and name in _WRITTEN and written:  # the last that was written of the row
-        states = ", ".join(f"'{state}'" for state in _WRITTEN[name])
+    if (
+        called is None and name in TABLE["written"] and written
+    ):  # the last that was written of the row
+        states = ", ".join(f"'{state}'" for state in TABLE["written"][name])
         when = f"CAST({identifier(written)} AS {_TIME})"
         return f"CASE WHEN {column(facts, 'status')} IN ({states}) THEN {when} END"
     if called is None:
@@ -53,7 +43,7 @@ def column(facts: Params, name: str) -> str:
     if name == "status" and "states" in facts:
         # In our words; PostgreSQL's own text of it where nobody said what it means.
         whens = ""
-        for key, ours in _STATES.items():
+        for key, ours in TABLE["states"].items():
             theirs = [str(each).lower().replace("'", "''") for each in facts["states"].get(key, ())]
             if theirs:
                 told = ", ".join(f"'{each}'" for each in theirs)

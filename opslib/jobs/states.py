@@ -34,14 +34,7 @@ LOST = "jobs-without-message"  # the causes that findings name
 NONE_STARTED = "jobs-not-started"
 LOOP = "jobs-of-one-item"
 _DAYS = 28
-_MEANINGS = {
-    "queued": "queued pending waiting scheduled created submitted new enqueued ready retrying",
-    "running": "running started processing in_progress working active",
-    "completed": "completed complete done succeeded success successful finished ok",
-    "failed": "failed failure error errored dead timed_out timeout aborted crashed exception",
-    "cancelled": "cancelled canceled skipped superseded",
-}
-_MEANING = {word: means for means, words in _MEANINGS.items() for word in words.split()}
+_MEANING = {word: means for means, words in rows.TABLE["means"].items() for word in words}
 _FEW = 5  # so many jobs say something of the others
 _NO_TIME, _LONG = 0.05, 4  # of what they took before
 
@@ -164,7 +157,7 @@ def _waiting(ops: Connection, kind: str, found: Frame) -> Iterator[Finding]:
     if messages:
         yield asked.warn(seen, next="queues/dead-letters")
         return
-    words = _MEANINGS["queued"].split()
+    words = rows.TABLE["means"]["queued"]
     text = f"SELECT item FROM {rows.source(facts)} "
     text += "WHERE lower(status::text) = ANY(:words) ORDER BY created_at LIMIT 10"
     items = ", ".join(sql.query(ops, text, {"item": "str"}, words=words)["item"])

@@ -32,14 +32,8 @@ ORDER = dtypes("""
     there str
     then  str
 """)
-# What each region answers, whatever is in it.
-_ASKED = (
-    ("ec2", "describe_availability_zones"),
-    ("rds", "describe_db_clusters"),
-    ("ecs", "list_clusters"),
-    ("secretsmanager", "list_secrets"),
-    ("lambda", "get_account_settings"),
-)
+_TABLE = beside(__file__, "regions")
+_ASKED = _TABLE["asked"]
 _HEALTH = "https://health.aws.amazon.com/health/status"
 
 
@@ -78,7 +72,7 @@ def check_elsewhere(ops: Connection) -> Findings:
     Nothing there is critical, and says what would have to be there. Evidence: ORDER.
     """
     region = clock.aims(ops).get("region", "")
-    parts = {key: of for key, of in beside(__file__, "regions").items() if key in ops.target.facts}
+    parts = {key: of for key, of in _TABLE["parts"].items() if key in ops.target.facts}
     if region in ("", ops.target.region):
         told = Question("another region", "described, with copies in it", "recovery.region")
         seen = "none is described: nothing was looked at, and nothing is known to be elsewhere"

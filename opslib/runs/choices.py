@@ -80,17 +80,28 @@ def needs() -> Json:
 
 def is_described(procedure: Procedure, target: Target) -> bool:
     """Whether the target's file has what the procedure looks at: else it is of no use there."""
-    return not _lacking(procedure, target, {})
+    return not _lacking(procedure, target, None)
 
 
-def _lacking(procedure: Procedure, target: Target, given: Mapping[str, Any]) -> str:
-    """The place in the file that it looks at, and that is not there; empty: all are."""
+def _lacking(procedure: Procedure, target: Target, given: Mapping[str, Any] | None) -> str:
+    """The place in the file that it looks at, and that is not there; empty: all are.
+
+    `given`: None where nothing was given yet, so that anything may be.
+    """
     said = [needs().get(name, "") for name in (procedure.chapter, procedure.name)]
-    needed = [[each] for each in " && ".join(filter(None, said)).split(" && ") if each]
+    needed = [each.split(" || ") for each in " && ".join(filter(None, said)).split(" && ") if each]
     needed += [
         each.sections
         for each in procedure.parameters
-        if each.of and each.default and not (each.any and each.name in given)
+        if each.of and each.default and not (each.any and each.name in (given or ()))
     ]
-    lacking = (each[0] for each in needed if all(_found(target, at) in (None, []) for at in each))
-    return next(lacking, "").replace(" || ", " or ")
+
+    def absent(at: str) -> bool:
+        name = at.removeprefix("-p ")
+        return (
+            _found(target, at) in (None, [])
+            if name == at
+            else not (given is None or given.get(name))
+        )
+
+    return " or ".join(next((each for each in needed if all(map(absent, each))), []))

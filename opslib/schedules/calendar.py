@@ -11,17 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice, product
 
-from opslib.core import UsageError
+from opslib.core import UsageError, beside
 
-DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_MONTHS = ("", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_FIELDS: tuple[tuple[str, int, int, Sequence[str]], ...] = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day", 1, 31, ()),
-    ("month", 1, 12, _MONTHS),
-    ("weekday", 0, 7, DAYS),  # 7 is Sunday, too
-)
+_FIELDS: list[tuple[str, int, int, list[str]]] = beside(__file__, "calendar")
+DAYS = _FIELDS[-1][-1]
 _PART = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/(\d+))?")
 _LEAP = 8 * 366  # days after which the 29th of February has come again
 

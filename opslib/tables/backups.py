@@ -232,5 +232,8 @@ def _setting(ops: Connection, table: Json, path: str, *call: Any) -> str:
     if not call:
         return ", ".join(filter(None, jmespath.search(path, table)))
     service, operation, given = call
-    named = {key: value.format_map(table) for key, value in given.items()}
+    named: Json = {
+        key: [one.format_map(table) for one in of] if isinstance(of, list) else of.format_map(table)
+        for key, of in given.items()
+    }
     return ", ".join(ops.pages(service, operation, path.format_map(table), **named))

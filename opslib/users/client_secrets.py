@@ -34,14 +34,10 @@ def plan_client_secret(ops: Connection, client: str, remove_old: bool = False) -
     """A second secret for an app client, told to the app, whose tasks are started anew.
 
     `remove_old`: delete the first, when no task holds it any more; that cannot be undone. The
-    client itself is never updated. Raises Refused (two already, none, boto3 too old, still held).
+    client itself is never updated. Raises UsageError (where the app reads it is not described),
+    Refused (two already, none, boto3 too old, still held).
     """
-    at = ops.target["users"]["clients"][client].get("secret")
-    if not at:
-        raise Refused(
-            f"{ops.target.name} describes no users.clients.{client}.secret: where the app reads "
-            "it. Nothing was changed."
-        )
+    at = ops.target["users"]["clients"][client]["secret"]
     if _ADD not in ops.client(COGNITO).meta.method_to_api_mapping:
         raise Refused(
             "This boto3 cannot add a secret to an app client: update it, or make another client "

@@ -18,8 +18,6 @@ from opslib.core import (
 )
 from opslib.users.users import COGNITO, find_user, who_is
 
-_UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
-
 
 @planner
 def plan_disable(ops: Connection, user: str, enable: bool = False) -> Planned:
@@ -117,7 +115,7 @@ def lives(client: Json, kind: str) -> int:
     """Seconds that its Access or Id tokens count; an hour where it says nothing, or 0."""
     value = client.get(f"{kind}TokenValidity") or 0
     unit = client.get("TokenValidityUnits", {}).get(f"{kind}Token", "hours")
-    return int(value * _UNITS[unit]) or 3600
+    return int(timedelta(**{unit: value}).total_seconds()) or 3600
 
 
 @check("May the user sign in?")

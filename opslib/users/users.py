@@ -11,7 +11,6 @@ from opslib.core import (
     Planned,
     Question,
     Read,
-    Refused,
     Select,
     Sql,
     Step,
@@ -201,14 +200,9 @@ def plan_sync(ops: Connection) -> Planned:
 def synchronised(ops: Connection, emails: list[str]) -> Step:
     """The sync function writes rows of these users, who have none.
 
-    Raises Refused where there is none.
+    Raises UsageError where there is none.
     """
     facts = ops.target["users"]
-    if "sync_function" not in facts:
-        raise Refused(
-            f"{ops.target.name} describes no users.sync_function: users are not synchronised here. "
-            "Nothing was changed."
-        )
     name = ops.target["functions"][facts["sync_function"]]["name"]
     payload = facts["sync_payload"].plain() if "sync_payload" in facts else {}
     theirs = f"FROM {quoted(facts['table'])} WHERE lower(email) = ANY(CAST(:emails AS text[]))"

@@ -52,7 +52,14 @@ def test_a_healthy_copy_is_all_ok_and_leaves_nothing_to_do(
 def test_what_is_missing_or_changed_is_copied_with_all_that_it_has_and_nothing_else(
     ops: Connection, s3: Any, lab: PracticeLab
 ) -> None:
-    put(s3, b"new", Metadata={"of": "a user"}, ContentType="image/png", Tagging="kind=cat")
+    put(
+        s3,
+        b"new",
+        Metadata={"of": "a user"},
+        ContentType="image/png",
+        Tagging="kind=cat",
+        StorageClass="STANDARD_IA",
+    )
     old = s3.list_objects_v2(Bucket=NAME, MaxKeys=1)["Contents"][0]
     put(s3, b"x" * old["Size"], key=old["Key"])  # the same size: only its ETag tells
     before = lab.state("image-caption-prod")
@@ -64,6 +71,7 @@ def test_what_is_missing_or_changed_is_copied_with_all_that_it_has_and_nothing_e
     assert changed == [f"s3.{TO}.keys.{key}" for key in sorted((old["Key"], KEY))]
     head = s3.head_object(Bucket=TO, Key=KEY)
     assert (head["Metadata"], head["ContentType"]) == ({"of": "a user"}, "image/png")
+    assert head["StorageClass"] == "STANDARD_IA"
     assert s3.get_object_tagging(Bucket=TO, Key=KEY)["TagSet"] == [{"Key": "kind", "Value": "cat"}]
     assert len(list_versions(ops, TO, old["Key"])) == 2  # what it had is under it
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from opslib import UsageError
+from opslib import UsageError, session
+from opslib.core.connections import targets
 from opslib.core.connections.http import authorised
 
 READ = {"text": "t0ken", "json": {"apiKey": "t0ken", "note": "n"}, "two": {"a": "1", "b": "2"}}
@@ -41,3 +42,16 @@ def test_a_secret_without_that_field_is_named_with_what_it_has() -> None:
         UsageError, match=r"'two' has no token or key.*it has a, b.*api\.key\.field"
     ):
         authorised({"key": {"secret": "two"}}, READ.__getitem__, True)
+
+
+def test_an_address_with_a_slash_at_its_end_makes_no_path_with_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session.calls, "session", lambda *_: (None, None))
+    facts = dict.fromkeys(("title", "system", "environment", "account", "region"), "x")
+    made = targets.described(
+        "shop-staging", {**facts, "production": False, "api": {"url": "https://shop.example/v1/"}}
+    )
+    api = session._access(made).api
+    assert api is not None
+    assert api.url == "https://shop.example/v1"

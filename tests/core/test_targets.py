@@ -105,6 +105,31 @@ def test_a_broken_file_is_refused_with_its_line(
     assert message in said
 
 
+@pytest.mark.parametrize(
+    ("section", "place"),
+    [
+        ("services: {a: {cluster: c, name: 'arn:aws:ecs:eu-west-1:1:service/a'}}", "a.name"),
+        ("services: {a: {cluster: 'arn:aws:ecs:eu-west-1:1:cluster/c', name: a}}", "a.cluster"),
+        ("services: {a: {cluster: c, name: '${PREFIX}-a'}}", "services.a.name"),
+        ("database: {instance: 'arn:aws:rds:eu-west-1:1:db:shop'}", "database.instance"),
+        ("database: {cluster: '{{ env }}-shop'}", "database.cluster"),
+        ("workflows: {a: {name: 'arn:aws:states:eu-west-1:1:stateMachine:a'}}", "workflows.a.name"),
+        ("cache: {replication_group: redis.example.com}", "cache.replication_group"),
+        ("search: {domain: 'https://shop.es.amazonaws.com'}", "search.domain"),
+        ("api: {url: 'https://shop.example', probes: {healthz: it runs}}", "api.probes"),
+        ("api: {url: 'https://shop.example', deep: healthz}", "api.deep"),
+    ],
+)
+def test_what_is_no_name_of_a_thing_or_no_path_is_refused(
+    home: Path, section: str, place: str
+) -> None:
+    write(home, f"{TARGET}{section}\n")
+    said = refusal()
+    assert "shop-staging.yaml:9:" in said
+    assert f"{place}: " in said
+    assert "does not match" in said
+
+
 def test_what_is_said_of_a_secret_in_a_file_is_not_masked_with_it(home: Path) -> None:
     write(home, TARGET + "database: {secret: shop/db, password: hunter22}\n")
     said = redaction.mask(refusal())

@@ -51,7 +51,7 @@ def test_what_is_not_named_or_not_described_is_not_taken_back(ops: Connection) -
         UsageError, match=f"Name the migration to take back. The newest is {NEWEST}"
     ):
         downgrades.plan_migration_back(ops, "")
-    with pytest.raises(UsageError, match=r"describe database\.migrate_back"):
+    with pytest.raises(UsageError, match=r"describes no database\.migrate_back"):
         downgrades.plan_migration_back(connect("lab/bluemoxon-staging"), "x")
 
 

@@ -97,6 +97,37 @@ def test_images_are_made_smaller_the_job_completes_and_undo_brings_the_originals
     ]
 
 
+def test_an_image_that_is_made_smaller_keeps_all_else_that_it_has(oversized: Connection) -> None:
+    book = item(oversized)
+    sizes = images.list_images(oversized, "analysis", book)
+    place = {
+        "Bucket": bucket(oversized),
+        "Key": max(sizes, key=lambda k: sizes[k]["ContentLength"]),
+    }
+    had = {
+        "ContentType": "image/jpeg",
+        "CacheControl": "private, max-age=60",
+        "ContentDisposition": 'inline; filename="page 1.jpg"',
+        "ContentLanguage": "de",
+        "Metadata": {"scan": "7"},
+        "StorageClass": "STANDARD_IA",
+        "ServerSideEncryption": "AES256",
+    }
+    body = oversized.call("s3", "get_object", **place)["Body"].read()
+    oversized.change("s3", "put_object", **place, Body=body, Tagging="kept=a%20%3D%20b", **had)
+    step = next(
+        step
+        for step in images.plan_resize(oversized, "analysis", [book]).steps
+        if step.do.get("parameters", {}).get("Key") == place["Key"]
+    )
+    step.do.perform(oversized)
+    head = oversized.call("s3", "head_object", **place)
+    assert head["ContentLength"] < len(body)
+    assert {key: head.get(key) for key in had} == had
+    tags = oversized.call("s3", "get_object_tagging", **place)["TagSet"]
+    assert tags == [{"Key": "kept", "Value": "a = b"}]
+
+
 def test_an_image_that_somebody_uploads_after_it_was_shown_is_not_replaced(
     oversized: Connection,
 ) -> None:

@@ -228,7 +228,7 @@ environment: Q4
 production: true
 account: "404040404040"
 region: eu-west-3
-api: {url: https://lager.example.fr/API/v1.0, probes: {"/Gesund heit?tief=ja": läuft, "/v1/items/{id}": one}}
+api: {url: https://lager.example.fr/API/v1.0, probes: {"/Gesund heit?tief=ja": läuft, "/v1/items/{id}": one, /healthz/: it runs}}
 functions:
   Abruf/Web.V2: {name: Lager_Abruf-WEB_v2, alias: PROD, variables: [A]}
 services: {Web.App: {cluster: Lager_Cluster, name: Web_App}}
@@ -251,7 +251,7 @@ jobs:
 workflows: {lauf: {name: Lager_Lauf, item: id}}
 cache: {secret: Lager/cache}
 secrets: {Lager/alles: {max_age_days: 9}, Lager/cache: {max_age_days: 9}}
-users: {pool: Lager, clients: {m: {name: m, oauth_flows: [client_credentials], scopes: [a/b],
+users: {pool: Lager, clients: {w: {name: w, callback_urls: ["https://lager.example.fr/cb"]}, m: {name: m, oauth_flows: [client_credentials], scopes: [a/b],
         secret: {name: Lager/alles, key: secret}}}}
 edge: {ip_set: Lager-zu, acl: Lager-acl}
 mail: {identities: [lager.example.fr], region: eu-west-1}

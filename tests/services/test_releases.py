@@ -13,7 +13,7 @@ from opslib import OpsError, Refused, UsageError, apply, services, told
 from opslib.core.actions.actions import Action, Aws
 from opslib.core.actions.watching import Rollout
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import Unfinished
+from opslib.core.errors import NotAllowed, Unfinished
 from opslib.services.reading import Service
 from tests.conftest import PracticeLab
 from tests.notebooks import run
@@ -243,6 +243,22 @@ def test_a_deployment_that_fails_is_taken_back_by_whom_it_is(
     assert ("It was taken back: the service has app:5 again" in str(failed.value)) is taken_back
     assert "(service s) tries." in str(failed.value)
     assert "why its tasks stopped is not known" in str(failed.value)
+
+
+def test_what_cannot_be_taken_back_is_told_with_why_it_should_be(
+    ops: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: Any, **__: Any) -> None:
+        raise NotAllowed("Denied: ecs update_service of 's'.")
+
+    monkeypatch.setattr(ops, "change", denied)
+    with Stubber(ops.client("ecs")) as stub:
+        stub.add_response("describe_services", described(ops, OFF, rolloutState="FAILED"))
+        stub.add_response("list_tasks", {"taskArns": []})
+        with pytest.raises(
+            NotAllowed, match=r"deployment of s failed: FAILED .*It is NOT taken back: Denied: ecs"
+        ):
+            Rollout("c", "s", NEW, BACK).perform(ops)
 
 
 @pytest.mark.parametrize("back", [None, BACK])

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from opslib import Refused, UsageError, apply, connect
+from opslib.changes import plan_undo
 from opslib.core.actions import passwords
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import NotFound
+from opslib.core.errors import Lost, NotFound
+from opslib.core.plans import performing
+from opslib.records import reading
 from opslib.users import signins, users
 from opslib.users.passwords import plan_create, plan_password
 from tests import notebooks
@@ -107,6 +110,35 @@ def test_a_user_without_a_row_is_found_written_and_undone(
         assert signins.check_sign_in(ops, LATE).causes == set()
         undo_last(ops)
         assert signins.check_sign_in(ops, LATE).causes == {"user-not-synced"}
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_function_that_fails_half_way_is_looked_at_and_what_it_wrote_is_undone(
+    ops: Connection, lab: PracticeLab, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    change = Connection.change
+
+    def failing(self: Connection, service: str, operation: str, /, **given: Any) -> Any:
+        if operation == "invoke" and written:
+            change(self, service, operation, **given)
+        if operation == "invoke":
+            given["Payload"] = {"nosuch": True}  # of which it says that it failed
+        return change(self, service, operation, **given)
+
+    monkeypatch.setattr(Connection, "change", failing)
+    monkeypatch.setattr(performing, "_SEEN_SECONDS", 0.3)
+    with lab.broken("user-not-synced"):
+        before = lab.state()
+        if written:
+            notebooks.run("users/sync", approved="now")
+            assert signins.check_sign_in(ops, LATE).causes == set()
+            undo_last(ops)
+            assert signins.check_sign_in(ops, LATE).causes == {"user-not-synced"}
+        else:
+            with pytest.raises(Lost, match=r"may be done: The function ran and failed .*ValueE"):
+                notebooks.run("users/sync", approved="now")
+            assert lab.state() == before
+            assert not plan_undo(ops, reading.list_records()[0].id).steps
 
 
 def test_a_user_is_created_without_a_mail_with_a_row_and_undone(
@@ -207,7 +239,7 @@ def test_a_database_that_is_denied_leaves_the_rest_of_the_answer(
 
 def test_where_users_are_not_synchronised_it_is_said(lab: PracticeLab) -> None:
     production = connect("lab/bluemoxon-production")
-    with pytest.raises(Refused, match=r"describes no users\.sync_function"):
+    with pytest.raises(UsageError, match=r"describes no users\.sync_function"):
         users.plan_sync(production)
 
 

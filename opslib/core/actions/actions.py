@@ -215,6 +215,14 @@ def Appears(
     return found
 
 
+def take_back(ops: Connection, back: Params, said: str) -> None:
+    """Do what takes back what failed. Raises OpsError that says both, when that fails, too."""
+    try:
+        Action(back).perform(ops)
+    except OpsError as exc:
+        raise type(exc)(f"{said} It is NOT taken back: {exc}") from exc
+
+
 def file(path: Path) -> Json:
     """Stands for a file's bytes; refused when they are no longer the same."""
     return {"$file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

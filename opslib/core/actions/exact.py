@@ -94,7 +94,8 @@ def EraseItems(ops: Connection, table: str, index: str, value: str, items: int, 
     if left:
         raise OpsError(
             f"{left:,} items of {value} are there still, or again: somebody writes. "
-            "Shut the user out, then run it again."
+            "Shut the user out, then run it again.",
+            {"deleted": deleted},
         )
     return {"deleted": deleted}
 

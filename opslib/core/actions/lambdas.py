@@ -5,7 +5,7 @@ from typing import Any
 
 from opslib.core.actions.actions import action
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import Lost, OpsError
+from opslib.core.errors import HalfWay, Lost
 from opslib.core.tables import Json
 from opslib.core.text import cut
 
@@ -20,13 +20,15 @@ _TOLD = ("error", "message", "errorMessage", "detail", "body")
 def Invoke(ops: Connection, function: str, payload: Json, timeout_seconds: float) -> Any:
     """Invoke a Lambda function by its AWS name and wait as long as it may run, and a little longer.
 
-    Raises OpsError (it failed, or its answer says so: with the end of its log), Lost (no answer: it
+    Raises HalfWay (it failed, or its answer says so: with the end of its log), Lost (no answer: it
     may still run), Unfinished (it was not called).
     """
     seconds = timeout_seconds + 15
     given = {"FunctionName": function, "Payload": payload, "LogType": "Tail"}
     try:
         answer = ops.call_once(seconds, "lambda", "invoke", **given)
+    except HalfWay:
+        raise
     except Lost as exc:
         raise Lost(
             f"{function} gave no answer within {seconds:g} s, and may still be running. It "
@@ -36,7 +38,7 @@ def Invoke(ops: Connection, function: str, payload: Json, timeout_seconds: float
         ) from exc
     said = answer.get("Payload")
     if trouble := _trouble(said):
-        raise OpsError(f"{function} answered that it failed: {trouble}")
+        raise HalfWay(f"{function} answered that it failed: {trouble}")
     return said
 
 

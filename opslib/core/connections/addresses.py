@@ -9,39 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Unfinished, UsageError
+from opslib.core.strict_yaml import beside
 from opslib.core.tables import Json, Params
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# Parts, and what a secret calls them: RDS's, libpq's and Npgsql's words.
-_SAID = """
-    url: url database_url dsn connectionstring
-    user: username user userid uid
-    password: password pwd
-    host: host hostname server
-    port: port
-    name: dbname database databasename initialcatalog db
-    engine: engine drivername"""
-_PARTS = {part: words.split() for part, words in re.findall(r"(\w+): (.+)", _SAID)}
+_TOLD = beside(__file__, "addresses")
+_PARTS = _TOLD["parts"]
 _POSTGRES = re.compile("^(aurora-)?postgres")
-
-
-# How RDS is asked, and by JMESPath what it says: parts as of a secret, and its own secret.
-_OF_BOTH = "user: MasterUsername, engine: Engine, secret: MasterUserSecret.SecretArn"
-_DESCRIBED = {
-    "cluster": (
-        "describe_db_clusters",
-        "DBClusterIdentifier",
-        f"DBClusters[0].{{host: Endpoint, port: Port, name: DatabaseName, {_OF_BOTH}}}",
-    ),
-    "instance": (
-        "describe_db_instances",
-        "DBInstanceIdentifier",
-        f"DBInstances[0].{{host: Endpoint.Address, port: Endpoint.Port, name: DBName, {_OF_BOTH}}}",
-    ),
-}
 
 
 class _Managed(NamedTuple):
@@ -282,7 +259,7 @@ def _managed(ops: Connection) -> _Managed:
             "with host and name where the secret has none, or cluster or instance, in "
             f"{where}."
         )
-    operation, key, shape = _DESCRIBED[kind]
+    operation, key, shape = _TOLD["rds"][kind]
     told = jmespath.search(shape, ops.call("rds", operation, **{key: facts[kind]}))
     secret = str(told.pop("secret") or "")
     return ops.keep(_Managed({part: said for part, said in told.items() if said}, secret))

@@ -15,7 +15,7 @@ from opslib.core.connections.meanings import entry, translated
 from opslib.core.connections.sending import Sharing
 from opslib.core.connections.targets import Target
 from opslib.core.defects import families_of, in_a_line, understood
-from opslib.core.errors import NotAllowed, OpsError
+from opslib.core.errors import HalfWay, NotAllowed, OpsError
 from opslib.core.journal import Journal
 from opslib.core.rights import rights
 from opslib.core.tables import Json
@@ -264,7 +264,7 @@ def checked(service: str, operation: str, answer: Json) -> Json:
         if answer.get("FunctionError"):
             payload = answer["Payload"] if isinstance(answer["Payload"], dict) else {}
             said = payload.get("errorMessage", answer["Payload"])
-            raise OpsError(
+            raise HalfWay(
                 f"The function ran and failed ({answer['FunctionError']}): "
                 f"{payload.get('errorType', 'error')}: {said}{_tail(answer)}"
             )

@@ -229,12 +229,7 @@ class Connection:
         self, method: str, path: str, body: Any = None, *, auth: bool | Mapping[str, str] = False
     ) -> Response:
         """A request to the system's API; `auth`: with its key, or a header. Raises Unfinished."""
-        api = self._access.api
-        if api is None:
-            raise OpsError(
-                f"{self.target.name} describes no api.url; add it to "
-                f"parameters/targets/{self.target.key}.yaml."
-            )
+        api = self._access.api or Api(self.target["api"]["url"])
         key = authorised(self.target["api"], self.secret, auth)
         return request(api, method, path, body, key, self.journal)
 

@@ -187,12 +187,7 @@ FROM pg_roles r WHERE r.rolname = current_user
 
 def _choice(ops: Connection) -> Findings:
     """The queries that the target's file names, as evidence."""
-    named = ops.target["database"].get("queries", {})
-    if not named:
-        raise UsageError(
-            f"parameters/targets/{ops.target.key}.yaml describes no database.queries. "
-            "Give a SELECT of your own as `query`."
-        )
+    named = ops.target["database"]["queries"]
     rows = ((name, said["title"]) for name, said in named.items())
     asked = Question("queries that the target's file names")
     return Findings(asked.ok(", ".join(named)), frame(rows, QUERIES), _CHOOSE)

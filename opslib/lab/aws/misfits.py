@@ -29,8 +29,7 @@ def _cause(facts: Mapping[str, Any], exc: Exception) -> str:
     if isinstance(exc, OpsError):
         return str(exc)
     if not isinstance(exc, KeyError) or not exc.args:
-        first = (str(exc).strip().splitlines() or [""])[0]
-        return f"{type(exc).__name__}: {first.rstrip('.')}."
+        return f"{type(exc).__name__}: {' '.join(str(exc).split()).rstrip('.')}."
     key = exc.args[0]
     described = next(_paths(facts, key), None)
     if described is None:

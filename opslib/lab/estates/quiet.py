@@ -94,7 +94,7 @@ def routes(place: Place) -> Routes:
 
 
 def _pattern(path: str) -> str:
-    return re.escape(unquote(urlsplit(path).path))
+    return re.escape(unquote(urlsplit(path).path).rstrip("/") or "/")
 
 
 def _well(request: Request) -> Answer:

@@ -57,10 +57,10 @@ def _clients(place: Place, pool: str, created: datetime) -> None:
     if domain := facts.get("domain"):
         cognito.create_user_pool_domain(UserPoolId=pool, Domain=domain)
     for client in facts.get("clients", {"web": {"name": f"{place.called}-web"}}).values():
-        flows = [*client.get("oauth_flows", ())]
+        described = {"oauth_flows", "scopes", "callback_urls", "logout_urls"} & client.keys()
         hosted = {
-            "AllowedOAuthFlows": flows,
-            "AllowedOAuthScopes": [*client.get("scopes", ())],
+            "AllowedOAuthFlows": [*client.get("oauth_flows", ["code"])],
+            "AllowedOAuthScopes": [*client.get("scopes", ["openid"])],
             "AllowedOAuthFlowsUserPoolClient": True,
             "SupportedIdentityProviders": ["COGNITO"],
             "CallbackURLs": [*client.get("callback_urls", ())],
@@ -71,7 +71,7 @@ def _clients(place: Place, pool: str, created: datetime) -> None:
             ClientName=client["name"],
             GenerateSecret="secret" in client,
             ExplicitAuthFlows=[*client.get("auth_flows", _FLOWS)],
-            **(hosted if flows else {}),
+            **(hosted if described else {}),
         )["UserPoolClient"]["ClientId"]
         if at := client.get("secret"):
             value = json.loads(secrets.read(place, at["name"]))[at["key"]]

@@ -9,10 +9,9 @@ from opslib.core.actions.actions import Action, action
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, OpsError, Refused
-from opslib.core.reads.stores.objects import digest_of, versions_at
+from opslib.core.reads.stores.objects import digest_of, properties, versions_at
 from opslib.core.tables import Json, batched
 
-ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # no version of these can be read before it is thawed
 LARGEST = 5 * 1024**3  # bytes that one CopyObject takes
 _PART = 256 * 1024**2
 _SECONDS = 900
@@ -49,13 +48,14 @@ def _across(do: Action) -> str:
 def CopyAcross(ops: Connection, bucket: str, to: str, owner: str, objects: list[Json]) -> Any:
     """Copy objects of a bucket to another, each while it is what was shown.
 
-    `objects`: Key, ETag and Size of each. `owner`: the account that has to own the other bucket,
-    whose default encryption the copies get.
+    `objects`: Key, ETag, Size and StorageClass of each. `owner`: the account that has to own the
+    other bucket, whose default encryption the copies get.
     """
 
     def copy(each: Json) -> Json:
         """The key, the version that it is there, its ETag. Sent again, it is one version more."""
         kept = {"CopySourceIfMatch": each["ETag"], "ExpectedBucketOwner": owner}
+        kept |= {"StorageClass": each["StorageClass"]} if "StorageClass" in each else {}
         at, there = ({"Bucket": of, "Key": each["Key"]} for of in (bucket, to))
         made = _made(ops, at, there, kept, each["Size"], once=each["Size"] > _PART)
         return {
@@ -83,7 +83,8 @@ def Erase(ops: Connection, bucket: str, named: str, versions: int, digest: str) 
     each = [{"Key": one.key, "VersionId": one.id} for one in found]
     deleted = len(delete_versions(ops, bucket, each)["Deleted"])
     if left := versions_at(ops, bucket, named):
-        raise OpsError(f"{len(left):,} versions of {named} are there still, or again.")
+        said = f"{len(left):,} versions of {named} are there still, or again."
+        raise OpsError(said, {"deleted": deleted})
     return {"deleted": deleted}
 
 
@@ -174,10 +175,9 @@ def _copy(ops: Connection, bucket: str, each: Json) -> Json:
     at = {"Bucket": bucket, "Key": each["Key"], "VersionId": each["VersionId"]}
     head = ops.call("s3", "head_object", **at)
     size = head["ContentLength"]
-    names = ["ServerSideEncryption", "SSEKMSKeyId", "WebsiteRedirectLocation", "StorageClass"]
-    names += ["BucketKeyEnabled"] * (size <= LARGEST)
-    kept = {name: head[name] for name in names if head.get(name) not in (None, *ARCHIVES)}
-    kept |= {"MetadataDirective": "COPY", "TaggingDirective": "COPY"}
+    kept = properties(head) | {"MetadataDirective": "COPY", "TaggingDirective": "COPY"}
+    if size > LARGEST:
+        kept.pop("BucketKeyEnabled", None)
     to = {"Bucket": bucket, "Key": each["Key"]}
     made = _made(ops, at, to, kept, size, once=True)
     return {"Key": each["Key"], "VersionId": made["VersionId"]}

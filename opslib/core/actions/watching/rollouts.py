@@ -6,7 +6,7 @@ import math
 from functools import partial
 from typing import Any, NamedTuple
 
-from opslib.core.actions.actions import Action, action
+from opslib.core.actions.actions import Action, action, take_back
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, OpsError, Unfinished
 from opslib.core.reads import services, stops
@@ -88,7 +88,7 @@ def Rollout(
         told = f"; why its tasks stopped is not known: {exc}"
     said = f"The deployment of {service} failed: {why} ({seen.told}{told})."
     if back and (seen.ours or not seen.failed):
-        Action(back).perform(ops)
+        take_back(ops, back, said)
         to = back["parameters"].get("taskDefinition", "").rpartition("/")[2]
         raise OpsError(f"{said} It was taken back: the service has {to} again.")
     raise (OpsError if seen.failed else Unfinished)(said)

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from opslib.core.actions.actions import Action, action
+from opslib.core.actions.actions import Action, action, take_back
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError
 from opslib.core.reads.log_levels import read
@@ -88,9 +88,7 @@ def Watch(
         lambda seen: f"version {version}: {seen}; before: {had}",
     )
     if why := now.worse(had):
-        Action(back).perform(ops)
-        raise OpsError(
-            f"Version {version}: {now}, {why} (version {before}: {had}). "
-            f"The alias was pointed back to version {before}."
-        )
+        said = f"Version {version}: {now}, {why} (version {before}: {had})."
+        take_back(ops, back, said)
+        raise OpsError(f"{said} The alias was pointed back to version {before}.")
     return {"version": version, "seen": str(now), "before": str(had)}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotFound, Refused, UsageError
+from opslib.core.strict_yaml import beside
 from opslib.core.tables import Frame, Json, dtypes, frame
 
 OBJECTS = dtypes("""
@@ -17,6 +18,8 @@ OBJECTS = dtypes("""
     modified   utc
     etag       str
 """)
+ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # no version of these can be read before it is thawed
+_KEPT = beside(__file__, "objects")
 _MOST = 200_000  # versions that are held at once
 _UNIT = 4096  # bytes that a unit of reading stands for; twice that where it is not consistent
 
@@ -83,6 +86,14 @@ def read_object(ops: Connection, bucket: str, key: str, version_id: str = "") ->
     found = ops.call("s3", "get_object", **asked)
     with calls.errors("s3", "get_object", ops.where, asked):  # the network may fail half-way
         return found | {"Body": found["Body"].read()}
+
+
+def properties(head: Json, content: bool = False) -> Json:
+    """What one that takes its place is given, to be as it was. `content`: also what a copy has by
+    itself.
+    """
+    names = _KEPT["set"] + _KEPT["content"] * content
+    return {name: head[name] for name in names if head.get(name) not in (None, *ARCHIVES)}
 
 
 def is_versioned(ops: Connection, bucket: str) -> bool:

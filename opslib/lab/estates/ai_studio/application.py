@@ -67,7 +67,10 @@ def seed(place: Place) -> None:
         key, at = f"images/{number:04}.png", start - timedelta(days=2, hours=5 * number)
         for name in (assets, backup):
             buckets.put(place, name, key, f"{key} ".encode() * 60, at, "image/png")
-    state = b'{"version": 4, "terraform_version": "1.9.8", "serial": 57, "resources": []}'
+    state = (
+        b'{"version": 4, "terraform_version": "1.9.8", "serial": 57, '
+        b'"lineage": "5e5a7e00-0000-4000-8000-000000000057", "resources": []}'
+    )
     at = start - timedelta(days=6)
     buckets.put(place, terraform, "production/terraform.tfstate", state, at, "application/json")
     caches.of(place).fill(dict(_cached(place)))
