@@ -1,10 +1,13 @@
 """What calls a function by itself, paused and let go on.
 
-Event source mappings of queues and streams, and rules of EventBridge's default bus. What is paused
-keeps its settings; what it would have brought waits in a queue, and is lost from a rule.
+Event source mappings of queues and streams, rules of EventBridge's default bus, and schedules of
+its Scheduler that the target's file names. What is paused keeps its settings; what it would have
+brought waits in a queue, and is lost from a rule.
 """
 
+import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 from opslib.core import (
@@ -34,9 +37,12 @@ _MAPPING = Kind(
     seconds=600,
 )
 _RULE = Kind("rule", "events", "describe_rule", "@", "Name", "State", pending=())
+_SCHEDULE = Kind("schedule", "scheduler", "get_schedule", "@", "Name", "State", pending=())
+_TOLD = {"Arn", "CreationDate", "LastModificationDate"}  # by Scheduler, which takes the rest back
+_LOST = "what it would have sent meanwhile is not sent later"
 _NONE = (
-    "No event source mapping and no rule calls it. What else does (an API, a bucket, a topic) is "
-    "held back by functions/scale with reserved=0."
+    "No event source mapping, rule or schedule calls it. What else does (an API, a bucket, a "
+    "topic) is held back by functions/scale with reserved=0."
 )
 
 
@@ -103,8 +109,18 @@ def _triggers(function: Function) -> Iterator[_Trigger]:
         thing = Thing(_RULE, name)
         targets = function.ops.pages("events", "list_targets_by_rule", "Targets[].Arn", Rule=name)
         others = [arn.rpartition(":")[2] for arn in targets if arn not in arns]
-        then = "what it would have sent meanwhile is not sent later"
-        then += f"; {', '.join(others)} gets nothing from it either" if others else ""
+        then = f"{_LOST}; {', '.join(others)} gets nothing from it either" if others else _LOST
         off = "DISABLED", Aws("events", "disable_rule", Name=name)
         on = "ENABLED", Aws("events", "enable_rule", Name=name)
         yield _Trigger(thing, name, thing.describe(function.ops)["State"], off, on, then)
+    for facts in function.ops.target.at("schedules").values():
+        thing = Thing(_SCHEDULE, facts["name"], {"GroupName": facts.get("group", "default")})
+        said = thing.describe(function.ops)
+        if said["Target"]["Arn"] in arns:
+            kept = {k: v for k, v in said.items() if k not in _TOLD | {*thing.key, "State"}}
+            kept = json.loads(json.dumps(kept, default=datetime.isoformat))
+            off, on = (
+                (state, thing.call("update_schedule", **kept, State=state))
+                for state in ("DISABLED", "ENABLED")
+            )
+            yield _Trigger(thing, thing.name, said["State"], off, on, _LOST)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from opslib import apply
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.targets import Facts
 from opslib.core.errors import Refused, UsageError
 from opslib.functions import plan_triggers, triggers
 from tests import notebooks
@@ -92,3 +95,29 @@ def test_where_nothing_calls_it_the_plan_says_what_else_holds_it_back(ops: Conne
     plan = plan_triggers(ops, "scraper")
     assert plan.steps == ()
     assert "functions/scale" in plan.notes[0]
+
+
+@pytest.mark.parametrize("of", ["scraper", "api"])
+def test_a_schedule_is_switched_off_with_all_that_it_is_and_back(ops: Connection, of: str) -> None:
+    scheduler, place = ops.client("scheduler"), {"Name": NIGHTLY, "GroupName": "default"}
+    arn = ops.call("lambda", "get_function_configuration", FunctionName=f"bluemoxon-staging-{of}")
+    goal = {"Arn": arn["FunctionArn"].removesuffix(":$LATEST"), "RoleArn": "arn:aws:iam::1:role/x"}
+    until = datetime(2027, 1, 31, tzinfo=UTC)
+    given = {"ScheduleExpression": "rate(1 day)", "FlexibleTimeWindow": {"Mode": "OFF"}}
+    scheduler.create_schedule(**place, **given, Target=goal, EndDate=until, State="ENABLED")
+    before = ops.call("scheduler", "get_schedule", **place)
+    scheduled = ops.target.facts.plain() | {"schedules": {"nightly": {"name": NIGHTLY}}}
+    ops.target = replace(ops.target, facts=Facts(scheduled, "a file"))
+    try:
+        plan = plan_triggers(ops, "scraper")
+        assert [step.title for step in plan.steps] == [f"Pause {NIGHTLY}"] * (of == "scraper")
+        applied = apply(ops, plan, "now", confirm=TARGET)
+        now = ops.call("scheduler", "get_schedule", **place)
+        assert now["State"] == ("DISABLED" if of == "scraper" else "ENABLED")
+        undo(ops, applied)
+        after = ops.call("scheduler", "get_schedule", **place)
+        assert [after[k] for k in (*given, "Target", "EndDate")] == [
+            before[k] for k in (*given, "Target", "EndDate")
+        ]
+    finally:
+        scheduler.delete_schedule(**place)
