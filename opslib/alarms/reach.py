@@ -93,8 +93,8 @@ def _watched(alarms: list[Json]) -> dict[tuple[Any, ...], set[str]]:
     Not AWS's own without dimensions: of what an account does not have, nothing is counted.
     """
     found: dict[tuple[Any, ...], set[str]] = {}
-    for metric in (each for alarm in alarms for each in alarm["watches"] or ()):
-        space, every = metric.get("Namespace") or "AWS/", metric.get("Dimensions") or ()
+    for metric in (each for alarm in alarms for each in alarm["watches"]):
+        space, every = metric["Namespace"], metric.get("Dimensions") or ()
         if every or not space.startswith("AWS/"):
             pairs = sorted((each["Name"], each["Value"]) for each in every)
             found.setdefault((space, *pairs), set()).add(metric["MetricName"])

@@ -53,8 +53,8 @@ _DESCRIBED = """[MetricAlarms[], CompositeAlarms[]][].{
     actions_enabled: ActionsEnabled != `false`, actions: length(AlarmActions || `[]`),
     namespace: Namespace, metric: MetricName, queue: Dimensions[?Name == 'QueueName'].Value | [0],
     rule: AlarmRule, tells: AlarmActions || `[]`,
-    watches: Metrics[].MetricStat.Metric
-        || [{Namespace: Namespace, MetricName: MetricName, Dimensions: Dimensions}],
+    watches: (Metrics[].MetricStat.Metric
+        || [{Namespace: Namespace, MetricName: MetricName, Dimensions: Dimensions}])[?Namespace],
     said: StateReason, data: StateReasonData, sign: ComparisonOperator,
     measured: (Metrics[?Expression && ReturnData != `false`].Expression | [0])
         || join(' ', [MetricName || '?', Statistic || ExtendedStatistic][?@]),

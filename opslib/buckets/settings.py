@@ -22,7 +22,6 @@ from opslib.core import (
     answer,
     beside,
     check,
-    clock,
     dtypes,
     few,
     frame,
@@ -66,17 +65,16 @@ def check_bucket(ops: Connection, bucket: str) -> Findings:
 
 def _shrunk(ops: Connection, name: str, asked: Question) -> Finding:
     """Objects of which next to nothing is left, by their versions before: of the first in order."""
-    path = "Versions[].[Key, Size, IsLatest, LastModified]"
+    path = "Versions[].[Key, Size, IsLatest]"
     rows = ops.pages("s3", "list_object_versions", path, _LOOKED_INTO, Bucket=name)
     lost = [
-        f"{key} ({old:,} to {size:,} bytes, {clock(when, ops.now())} UTC)"
-        for (key, size, latest, when), (of, old, *_) in pairwise(rows)
-        if key == of and latest and size < _LITTLE and 4 * size < old
+        f"{key} ({old:,} to {size:,} bytes)"
+        for (key, size, latest), (of, old, _) in pairwise(rows)
+        if key == of and latest and size < min(_LITTLE, old / 4)
     ]
-    if len(lost) < _SEVERAL:
-        return asked.ok("kept")
-    seen = f"next to nothing is left of {few(lost, 3)}: buckets/restore has what was before"
-    return asked.warn(seen, next="buckets/restore")
+    seen = f"next to nothing is left of {few(lost, 3)}" if lost else "kept"
+    well = len(lost) < _SEVERAL
+    return asked.judged(well, seen, otherwise="warn", next="buckets/restore")
 
 
 def is_shut(ops: Connection, bucket: str) -> bool:

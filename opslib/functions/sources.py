@@ -1,19 +1,18 @@
 """What hands events to the functions: the mappings of their queues and streams."""
 
-from typing import Any
-
 from opslib.core import (
     Connection,
     Finding,
     Findings,
     Function,
     Json,
-    Question,
+    beside,
     check,
     dtypes,
     frame,
     functions,
     logs,
+    sayings,
 )
 
 SOURCES = dtypes("""
@@ -24,14 +23,10 @@ SOURCES = dtypes("""
     changed  utc
     calls    str
 """)
-SOURCE_OFF = "event-source-off"  # the cause that findings name
-_DOCS = "https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html"
-_RULE = "enabled, its last batch handed over, as the alias calls it"
-_PASSING = ("Creating", "Enabling", "Updating")
-_OFF = ("Disabling", "Disabled", "Deleting")
 _MAPPED = """EventSourceMappings[].{
     id: UUID, calls: FunctionArn, source: EventSourceArn, state: State, changed: LastModified,
-    result: LastProcessingResult || '', why: StateTransitionReason || ''}"""
+    result: LastProcessingResult || 'nothing told',
+    why: StateTransitionReason || 'no reason told'}"""
 
 
 def list_mappings(ops: Connection) -> dict[str, list[Json]]:
@@ -62,40 +57,15 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
         for job in ops.target.at("jobs").values()
         if job.get("function") in names and "queue" in job
     }
-    found, rows = [], []
+    said, rows, found = beside(__file__, "sources"), [], list[Finding]()
     for key in names:
         known = Function(ops, key)
         for mapping in mapped.get(known.name, ()):
-            rows.append(mapping | {"function": key})
-            found.append(_judged(known, mapping, (key, mapping["source"]) in expected))
+            row = mapping | {"function": key, "expected": (key, mapping["source"]) in expected}
+            rows.append(row)
+            alias = known.facts.get("alias") or row["calls"]
+            found += sayings(said, row | {"alias": alias})
     for key, queue in sorted(expected - {(row["function"], row["source"]) for row in rows}):
-        seen = "there is no mapping: nothing hands its messages to the function"
-        found.append(_asked(key, queue).critical(seen, cause=SOURCE_OFF, next="functions/health"))
+        found += sayings(said, {"function": key, "source": queue})
     note = "" if found else "No event source calls them, and the target's file names none."
     return Findings(found, frame(rows, SOURCES), note)
-
-
-def _asked(key: str, source: str) -> Question:
-    return Question(f"source {source} of {key}", _RULE, _DOCS)
-
-
-def _judged(function: Function, row: Json, expected: bool) -> Finding:
-    asked, state, result = _asked(function.key, row["source"]), row["state"], row["result"]
-    seen = f"{state}, last: {result or 'nothing told'}"
-    if state in _OFF:
-        seen += f" ({row['why']}): what comes waits" if row["why"] else ": what comes waits"
-        status, cause = ("critical", SOURCE_OFF) if expected else ("warn", "")
-        return asked.answer(status, seen, cause=cause, next="functions/triggers")
-    if state in _PASSING:
-        return asked.ok(f"{seen}; ends by itself")
-    if state != "Enabled":
-        return asked.unknown(seen)
-    if result.startswith("PROBLEM"):
-        return asked.critical(seen, next="functions/configuration")
-    alias: Any = function.facts.get("alias")
-    if alias and row["calls"] != alias:
-        seen += f"; it calls {row['calls']}, not the alias {alias}"
-        return asked.warn(seen, next="functions/configuration")
-    if not result or result.startswith(("OK", "No records processed")):
-        return asked.ok(seen, cause=SOURCE_OFF)
-    return asked.unknown(seen)

@@ -95,10 +95,8 @@ def _objects(
             on = f"arn:{role.split(':')[1]}:s3:::{name}/*"
             if "allowed" not in _simulated(ops, role, ["s3:GetObject", "s3:PutObject"], on):
                 wrong.append(f"{key}: its role may neither read nor write objects of {name}")
-    if wrong:
-        return _OBJECTS.critical("; ".join(wrong), cause=STORAGE, next="changes/configuration")
-    seen = f"no line of a denial; {count(asked, 'role')} asked of buckets"
-    return _OBJECTS.ok(seen, cause=STORAGE)
+    seen = "; ".join(wrong) or f"no line of a denial; {count(asked, 'role')} asked of buckets"
+    return _OBJECTS.judged(not wrong, seen, cause=STORAGE, next="changes/configuration")
 
 
 def _starts(ops: Connection, keys: list[str]) -> Finding:

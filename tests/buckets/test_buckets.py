@@ -50,7 +50,7 @@ def test_objects_of_which_next_to_nothing_is_left_are_told(
     lab.reset()
     found = told[f"sizes of objects of {NAME}"]
     assert found.status == status
-    assert status == "ok" or "books/0.jpeg (3,000 to 22 bytes" in found.seen
+    assert status == "ok" or "books/0.jpeg (3,000 to 22 bytes)" in found.seen
 
 
 def test_a_missing_bucket_is_found_and_its_preview_makes_none(

@@ -42,7 +42,7 @@ def member(name: str = "ledger", **changes: Any) -> dict[str, Any]:
 
 def judged(rule: str, each: dict[str, Any]) -> Finding:
     said = next(known for known in rds.told("rules") if known["words"] == rule)
-    return conditions._by_rule(said, [each])
+    return conditions._by_rule(said, {"ledger": each})
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,10 @@ def mapping(**changes: Any) -> dict[str, Any]:
     [
         ({}, "ok", ""),
         ({"result": "No records processed"}, "ok", ""),
-        ({"result": ""}, "ok", ""),
+        ({"result": "nothing told"}, "ok", ""),
         ({"state": "Updating"}, "ok", ""),
-        ({"state": "Disabled"}, "critical", sources.SOURCE_OFF),
-        ({"state": "Deleting"}, "critical", sources.SOURCE_OFF),
+        ({"state": "Disabled"}, "critical", "event-source-off"),
+        ({"state": "Deleting"}, "critical", "event-source-off"),
         ({"state": "Rebalancing"}, "unknown", ""),
         ({"result": "PROBLEM: Lambda was not able to assume the role"}, "critical", ""),
         ({"result": "Something AWS says since last week"}, "unknown", ""),
@@ -61,7 +61,7 @@ def test_a_queue_whose_worker_is_named_and_that_is_handed_to_nobody_is_the_cause
     monkeypatch.setattr(ops, "pages", lambda *_, **__: [])
     found = sources.check_sources(ops)
     assert {f.status for f in found} == {"critical"}
-    assert found.causes == {sources.SOURCE_OFF}
+    assert found.causes == {"event-source-off"}
     assert "bluemoxon-staging-analysis of analysis-worker" in found[0].check
     assert sources.check_sources(ops, "scraper").worst == "ok"
 

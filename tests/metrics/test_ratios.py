@@ -69,7 +69,7 @@ class Recorded:
 
     def pages(self, _: str, operation: str, __: str, **given: Any) -> list[Any]:
         if operation == "list_metrics":
-            return [given] * (given["MetricName"] in self.known)
+            return [*self.known]
         return [self._answer(query) for query in given["MetricDataQueries"]]
 
     def _answer(self, query: Any) -> Any:

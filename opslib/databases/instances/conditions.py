@@ -34,7 +34,7 @@ def check_conditions(ops: Connection) -> Findings:
     One finding for each that is not well, one that says how many are.
     """
     database, described, members = rds.present(ops)
-    whole = members if described in members else [described, *members]
+    whole = {each.get(rds.NAME, database.name): each for each in (described, *members)}
     looks = [
         *(partial(_by_rule, rule, whole) for rule in rds.told("rules")),
         partial(_maintenance, ops, database, members),
@@ -50,13 +50,12 @@ def check_conditions(ops: Connection) -> Findings:
     return Findings(bad)
 
 
-def _by_rule(rule: Json, whole: list[Json]) -> Finding:
-    """Of the cluster, where it is one, and of each instance."""
+def _by_rule(rule: Json, whole: dict[str, Json]) -> Finding:
+    """Of the cluster, where it is one, and of each instance, by their names."""
     import jmespath
 
     asked = Question(rule["words"], rule["rule"], _GUIDE + rule["source"])
-    named = {each.get(rds.NAME, each.get(rds.CLUSTER.key)): each for each in whole}
-    hits = [(name, jmespath.search(rule["when"], each) or ()) for name, each in named.items()]
+    hits = [(name, jmespath.search(rule["when"], each) or ()) for name, each in whole.items()]
     found = "; ".join(f"{name}: {hit}" for name, of in hits for hit in of)
     seen = f"{found}: {rule['means']}" if found else asked.rule
     return asked.judged(not found, seen, otherwise=rule["status"], next=rule.get("next", ""))
