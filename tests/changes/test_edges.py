@@ -64,7 +64,7 @@ def found(edge: tuple[Connection, Any], patch: pytest.MonkeyPatch) -> Findings:
     ops, said = edge
     known = memory.read(said, FORMS, "20261125T060000Z-abcdef", ops.now() - timedelta(days=1))
     patch.setattr(memory, "last", lambda *_: known)
-    return changes.check_configuration(ops) + changes.check_named(ops)
+    return Findings([*changes.check_configuration(ops), *changes.check_named(ops)])
 
 
 def distribution(**more: Any) -> Callable[[Connection], None]:
