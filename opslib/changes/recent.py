@@ -80,7 +80,7 @@ def check_recent(
     )
     seen += count(len(before), "change") + (f": {'; '.join(told)}" if told else " known")
     seen += f"; since then {len(rows) - len(before)}" if late else ""
-    seen += f". Not seen: {'; '.join(unseen)}" if unseen else ""
+    seen += f". Not seen: {'; '.join(unseen)}" * bool(unseen)
     question = Question(
         "changed shortly before",
         f"candidates since {clock(within.start, within.end)}",

@@ -46,9 +46,8 @@ class Addresses:
         self.region = identities.kept_in(ops.target.region, self.scope)
         self.ops, self.facts = ops.at(self.region), facts
         self.key = self.named("list_ip_sets", "IPSets", "set of addresses", self.name)
-        told = self.ops.call(_WAF, "get_ip_set", **self.key)["IPSet"]
-        self.held: Json = told
-        self.addresses = sorted(map(str, told["Addresses"]))
+        self.held: Json = self.ops.call(_WAF, "get_ip_set", **self.key)["IPSet"]
+        self.addresses = sorted(map(str, self.held["Addresses"]))
 
     def named(self, operation: str, path: str, kind: str, name: str) -> Json:
         """What WAF asks for to tell of one of a kind. Raises NotFound."""
@@ -76,7 +75,7 @@ def list_blocked(ops: Connection) -> Frame:
     since: dict[str, tuple[Any, str]] = {}
     before: set[str] | None = None  # which of them the first known change brought, it does not say
     found, trouble = changes.look_up(known.ops, "EventName", "UpdateIPSet", most=_EVENTS)
-    unknown = f"not known: {trouble}" if trouble else ""
+    unknown = f"not known: {trouble}" * bool(trouble)
     for act in reversed(found):  # what the set held after each change of it, oldest first
         given = act.of("requestParameters") or {}
         if (given.get("name") or given.get("Name")) == known.name:

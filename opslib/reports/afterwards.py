@@ -115,7 +115,8 @@ def check_happened(ops: Connection, incident: Incident | None) -> Findings:
         for row in _rows(recent)
         if row["source"] != "records"  # which say more of it themselves
     ]
-    rows = sorted([*rows, *_rows(rang)], key=lambda row: row["time"])
+    rows += _rows(rang)
+    rows.sort(key=lambda row: row["time"])
     return Happened([*recent, *rang], frame(rows, HAPPENED))
 
 

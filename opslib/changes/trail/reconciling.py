@@ -49,8 +49,8 @@ def reconcile(ops: Connection, record: str) -> Findings:
     such record, another target's, one that called nothing).
     """
     found = records.find(record)
-    if found.target != ops.target.name or not found.arn or not found.ended:
-        why = f"of {found.target}" if found.target != ops.target.name else "not of a run that ended"
+    if (other := found.target != ops.target.name) or not found.arn or not found.ended:
+        why = f"of {found.target}" if other else "not of a run that ended"
         raise UsageError(f"Record {found.id} is {why}, so nothing was compared.")
     every = records.details(found).get("calls") or ()
     calls = [call for call in every if not _READS.match(call["operation"])]

@@ -204,13 +204,11 @@ def query(
             ScanBy="TimestampAscending",
         )
 
-    by_region: dict[str, list[Json]] = {}
+    apart: dict[str, list[Json]] = {}
     for each in queries:
         space = each["MetricStat"]["Metric"]["Namespace"] if "MetricStat" in each else ""
-        by_region.setdefault(region or identities.kept_in(ops.target.region, space), []).append(
-            each
-        )
-    parts = ((at, some) for at, of in by_region.items() for some in batched(of, PAGE))
+        apart.setdefault(region or identities.kept_in(ops.target.region, space), []).append(each)
+    parts = ((at, some) for at, of in apart.items() for some in batched(of, PAGE))
     pages = ops.gather(*(partial(answers, *part) for part in parts))
     results = [_answered(result) for result in chain.from_iterable(pages)]
     wanted = {q["Id"] for q in queries if "MetricStat" in q and q.get("ReturnData", True)}
