@@ -43,6 +43,15 @@ def test_the_same_read_is_one_call_and_each_has_its_own_answer() -> None:
     assert len(set(map(id, every))) == 5
 
 
+def test_the_same_question_in_another_region_is_another() -> None:
+    account = Account()
+    ops = account.connection()
+    with ops.reading_once():
+        for region in ("eu-west-3", "us-west-1", "eu-west-3"):
+            policy(ops.at(region))
+    assert len(account.asked) == 2
+
+
 def test_what_is_read_later_or_changes_something_is_asked_again() -> None:
     account = Account()
     ops = account.connection()
