@@ -29,7 +29,7 @@ import yaml
 
 from opslib import apply, buckets, connect, lab
 from opslib.catalogue import runbooks
-from opslib.core import paths
+from opslib.core import paths, window
 from opslib.core.connections import targets
 from opslib.core.errors import UsageError
 from opslib.core.reads import metrics
@@ -240,14 +240,14 @@ def page_of_metrics(folder: Path) -> None:
         report(
             f"metrics page in one GetMetricData / one get_metric_statistics a metric, +{DELAY_MS} "
             "ms a call",
-            lambda: metrics.read(ops, hours=24),
+            lambda: metrics.read(ops, window(ops, 1440)),
             lambda: statistics_one_by_one(ops),
             rounds=7,
         )
         aws = aws_command(folder)
         report(
             f"metrics page in one GetMetricData / the aws command a metric, +{DELAY_MS} ms a call",
-            lambda: metrics.read(ops, hours=24),
+            lambda: metrics.read(ops, window(ops, 1440)),
             lambda: aws_one_by_one(ops, aws),
             rounds=3,
         )

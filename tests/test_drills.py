@@ -49,7 +49,7 @@ def told(ops: Connection, until: datetime) -> dict[str, int]:
 
 def measured(ops: Connection, until: datetime) -> list[float]:
     """The key metrics of whole periods of the last hours."""
-    found = metrics.read(ops, within=Window(until - HOURS, until))["value"]
+    found = metrics.read(ops, Window(until - HOURS, until))["value"]
     return list(found.fillna(-1))  # a share of nothing
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from opslib import records
-from opslib.changes.forms import Forms, Same
+from opslib.changes.forms import Forms, Same, own_key
 from opslib.changes.resources import Key
 from opslib.core import Connection, Json, OpsError
 from opslib.records import LOOKED, Record
@@ -78,7 +78,9 @@ def _bounded(of: dict[Key, str], forms: Forms) -> Iterator[tuple[Key, str]]:
         yield key, text if room > 0 else forms.shortened(text)
 
 
-def last(ops: Connection, forms: Forms, before: datetime | None = None) -> Memory | None:
+def last(
+    ops: Connection, forms: Forms | None = None, before: datetime | None = None
+) -> Memory | None:
     """What the last whole report kept (that was begun before a moment); None: none did."""
     whole = (
         record
@@ -89,7 +91,7 @@ def last(ops: Connection, forms: Forms, before: datetime | None = None) -> Memor
     here = world(ops)
     for record in islice(whole, _LOOKED_INTO):
         if (said := _kept(record)) and said["world"] == here:
-            return read(said, forms, record.id, record.started)
+            return read(said, forms or Forms(own_key()), record.id, record.started)
     return None
 
 

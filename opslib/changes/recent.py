@@ -7,7 +7,6 @@ from typing import Any
 
 from opslib import functions
 from opslib.changes import memory
-from opslib.changes.forms import Forms, own_key
 from opslib.changes.resources import named
 from opslib.changes.rules import accepted
 from opslib.changes.trail import trails
@@ -49,7 +48,7 @@ def check_recent(
 
     It began with the first finding of this run that knows since when it is so (an alarm, errors);
     where none does, with the window. From CloudTrail's writing events that name a resource of the
-    target, deployments of services, versions that went live, Terraform's states, differences that
+    target, deployments of services, versions of functions, Terraform's states, differences that
     reports found, and runs of ours. A change is a candidate, not a cause: ok, or unknown where one
     of these could not be looked at. Evidence: RECENT. Raises UsageError.
     """
@@ -57,10 +56,10 @@ def check_recent(
     first = _first(ops, asked)
     onset = datetime.fromisoformat(first.began) if first else asked.start
     within = Window(onset - _BEFORE, asked.end)
-    known = memory.last(ops, Forms(own_key())) or memory.Memory()
-    rows, unseen = [*_known(ops, within, known)], []
+    known = memory.last(ops) or memory.Memory()
+    rows = [*_known(ops, within, known)]
     acts, trouble = trails.events(ops, within.start, within.end)
-    unseen += [f"CloudTrail: {trouble}"] if trouble else []
+    unseen = [f"CloudTrail: {trouble}"] * bool(trouble)
     names = sorted(named(ops) | {name for _, name in known.now}, key=len, reverse=True)
     for act in acts:
         if about := next((name for name in names if act.names(name)), ""):
@@ -81,7 +80,7 @@ def check_recent(
     )
     seen += count(len(before), "change") + (f": {'; '.join(told)}" if told else " known")
     seen += f"; since then {len(rows) - len(before)}" if late else ""
-    seen += f". Not seen: {'; '.join(unseen)}" if unseen else ""
+    seen += f". Not seen: {'; '.join(unseen)}" * bool(unseen)
     question = Question(
         "changed shortly before",
         f"candidates since {clock(within.start, within.end)}",
@@ -123,12 +122,14 @@ def _known(ops: Connection, within: Window, known: memory.Memory) -> Iterator[Js
 
 
 def _versions(ops: Connection) -> Iterator[Json]:
-    """Versions of functions that are live."""
+    """Versions of functions, live or not: what led to it is mostly taken back soon."""
     facts = ops.target.at("functions")
     live = [name for name, about in facts.items() if "alias" in about]
     for name, versions in ops.each(partial(functions.list_versions, ops), live).items():
-        for row in versions[versions["live"]].itertuples():
-            what = f"version {row.version} ({row.description}) live"
+        for row in versions.itertuples():
+            what = (
+                f"version {row.version} ({row.description}) {'live' if row.live else 'published'}"
+            )
             yield _row(row.published, _DEPLOYED, what, facts[name]["name"], "", "versions")
 
 

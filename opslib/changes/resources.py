@@ -84,7 +84,7 @@ def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
     asked = {kind for kind, about in table().items() if about["call"][1] != "{first}"}
     single = [key for key in lost if key[0] in asked and "id" not in table()[key[0]]]
     still = dict(reading.found)
-    reading.read(key for key in single if key not in reading.asked)
+    reading.read(single)
     wanted = [key for key in named if not {"perhaps", "match"} & table()[key[0]].keys()]
     listed = {kind for kind, _ in reading.asked if "id" in table()[kind]} - reading.silent
     gone = [key for key in single if key not in reading.found]
@@ -97,8 +97,9 @@ def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
 def read_resources(ops: Connection, kind: str = "") -> Described:
     """What AWS says of all that the file names and what that leads to; or only of a `kind`."""
     reading = _Reading(ops)
-    of_aws = (key for key in _named(ops) if table()[key[0]]["call"][0] not in OWN)
-    reading.read((key for key in of_aws if kind in ("", key[0])), follow=not kind)
+    wanted = (key for key in _named(ops) if kind in ("", key[0]))
+    of_aws = (key for key in wanted if table()[key[0]]["call"][0] not in OWN)
+    reading.read(of_aws, follow=not kind)
     return Described(reading.found, unread=reading.unread)
 
 
@@ -203,6 +204,7 @@ class _Reading:
     def _call(self, key: Key, call: list[Any], words: Json) -> Any:
         """What it answers; None where AWS says that there is none, UNREAD where it does not say."""
         service, operation, given, path = call
+        path = path.replace("$id", f"`{json.dumps(key[1])}`")
         parameters, ops = _filled(given, key[1], words), self._ops.at(_region(self._ops, key[1]))
         try:
             if service == "sql":
@@ -214,9 +216,8 @@ class _Reading:
                 with caches.session(self._ops, "INFO") as client:
                     return _search(path, dict(client.info(operation)))
             if path.endswith("[]"):
-                wanted = path.replace("$id", f"`{json.dumps(key[1])}`")
-                return ops.pages(service, operation, wanted, **parameters)
-            return _search(path, ops.call(service, operation, **parameters), key[1])
+                return ops.pages(service, operation, path, **parameters)
+            return _search(path, ops.call(service, operation, **parameters))
         except NotFound:
             return None
         except OpsError as exc:
@@ -229,10 +230,10 @@ class _Reading:
 
 
 def _region(ops: Connection, name: str) -> str:
-    """Where a resource is: an ARN says it, WAF keeps those of CloudFront in one region."""
-    if name.endswith(" CLOUDFRONT"):
-        return identities.home(ops.target.region)
-    return name.split(":")[3] if re.match("arn:([^:]*:){3}", name) else ""
+    """Where a resource is: an ARN says it, or of WAF's the scope."""
+    if re.match("arn:([^:]*:){3}", name):
+        return name.split(":")[3]
+    return identities.kept_in(ops.target.region, name.split(" ")[-1])
 
 
 def _filled(given: Any, name: str, words: Json) -> Any:

@@ -78,12 +78,15 @@ def _beside(
     ops: Connection, kind: str, name: str, of: Json, every: dict[str, list[Json]]
 ) -> dict[str, Any]:
     """What the target's file says of a resource, and of a queue, who takes from it and fills it."""
-    facts, called = ops.target.facts, {name, name.split(" ")[0].rstrip(".")}
+    facts, called = ops.target.facts, {name, name.split(" ")[0]}
     parts = (facts.get(part, {}) for part in table()[kind].get("of", ()))
-    named = (each for part in parts for each in dict(part).values() if isinstance(each, dict))
+    named = (each for part in parts for each in part.values() if isinstance(each, dict))
     own = (each for each in named if called & {each.get(key) for key in ("name", "id", "host")})
-    found = {"production": ops.target.production, "described": dict(next(own, {}))}
-    found["meant"] = _meant(facts, name, of)
+    found = {
+        "production": ops.target.production,
+        "described": dict(next(own, {})),
+        "meant": _meant(facts, name, of),
+    }
     if kind != "queue":
         return found
     consumers = [

@@ -28,7 +28,7 @@ def check_window(ops: Connection, minutes: float = 0, phase: str = "") -> Findin
     )
     found = maintenance.openings(ops)
     first, seen = found[0], maintenance.told(ops, found[0])
-    if minutes or phase == "during":
+    if wanted := minutes or phase == "during":
         rule += f"; {minutes:g} minutes fit" if minutes else "; open"
         begins = max(now, first.start)
         fits = begins + timedelta(minutes=minutes) <= first.end
@@ -45,8 +45,7 @@ def check_window(ops: Connection, minutes: float = 0, phase: str = "") -> Findin
         )
         for each in found[:_SHOWN]
     ]
-    passed = not (minutes or phase == "during") or fits
-    answer = asked.judged(passed, seen, otherwise="warn", next="changes/maintenance")
+    answer = asked.judged(not wanted or fits, seen, otherwise="warn", next="changes/maintenance")
     return Findings(answer, frame(rows, WINDOWS))
 
 

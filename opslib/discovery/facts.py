@@ -77,10 +77,7 @@ def draft(account: Account, head: Json) -> Draft:
     made.note("policy", "policy: what a change needs here, see docs/targets.md")
     _functions(made)
     for section, about in known("sections").items():
-        found: Json = {}
-        for kind, told in batched(about, 2):
-            _by_name(made, found, kind, told)
-        facts[section] = found
+        facts[section] = _by_name(made, about)
     for put in (_api, _queues, _database, _named, _network, _alarms):
         put(made)
     facts["secrets"] = {each["name"]: {"max_age_days": _age(each)} for each in account["secrets"]}
@@ -99,15 +96,20 @@ def beside(made: Draft) -> Iterator[str]:
         yield f"Not known: {kind}: {why}"
 
 
-def _by_name(made: Draft, found: Json, kind: str, told: str) -> None:
-    """`told`: what is said of each, a query; nothing of the tools that made the others."""
-    for each in made.account[kind]:
-        if has(each["name"], "tools"):
-            continue
-        said = jmespath.search(told, each)
-        if isinstance(said, dict):
-            said = _said(said)
-        found[made.short(each["name"], found)] = said
+def _by_name(made: Draft, about: list[str]) -> Json:
+    """`about`: kinds, each with what is said of one, a query; nothing of the tools that made the
+    others.
+    """
+    found: Json = {}
+    for kind, told in batched(about, 2):
+        for each in made.account[kind]:
+            if has(each["name"], "tools"):
+                continue
+            said = jmespath.search(told, each)
+            if isinstance(said, dict):
+                said = _said(said)
+            found[made.short(each["name"], found)] = said
+    return found
 
 
 def _functions(made: Draft) -> None:

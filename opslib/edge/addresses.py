@@ -26,12 +26,13 @@ from opslib.core import (
     check,
     count,
     frame,
+    identities,
     networks,
     planner,
 )
 
 BLOCKED = {"address": "str", "since": UTC_TIME, "by": "str"}
-_WAF, _GLOBAL = "wafv2", "us-east-1"
+_WAF = "wafv2"
 _WIDEST = {4: 16, 6: 32}  # a wider network is not somebody: it is a country or a provider
 _EVENTS = 200
 
@@ -42,19 +43,22 @@ class Addresses:
     def __init__(self, ops: Connection) -> None:
         facts = ops.target["edge"]
         self.scope, self.name = str(facts.get("scope", "REGIONAL")), str(facts["ip_set"])
-        self.region = _GLOBAL if self.scope == "CLOUDFRONT" else ops.target.region
+        self.region = identities.kept_in(ops.target.region, self.scope)
         self.ops, self.facts = ops.at(self.region), facts
-        found = self.ops.pages(_WAF, "list_ip_sets", "IPSets", Scope=self.scope, Limit=100)
-        ids = [each["Id"] for each in found if each["Name"] == self.name]
-        if not ids:
-            raise NotFound(
-                f"WAF has no set of addresses {self.name!r} of scope {self.scope} in "
-                f"{self.region}; {len(found)} others are there."
-            )
-        self.key = {"Name": self.name, "Scope": self.scope, "Id": ids[0]}
-        told = self.ops.call(_WAF, "get_ip_set", **self.key)["IPSet"]
-        self.held: Json = told
-        self.addresses = sorted(map(str, told["Addresses"]))
+        self.key = self.named("list_ip_sets", "IPSets", "set of addresses", self.name)
+        self.held: Json = self.ops.call(_WAF, "get_ip_set", **self.key)["IPSet"]
+        self.addresses = sorted(map(str, self.held["Addresses"]))
+
+    def named(self, operation: str, path: str, kind: str, name: str) -> Json:
+        """What WAF asks for to tell of one of a kind. Raises NotFound."""
+        found = self.ops.pages(_WAF, operation, path, Scope=self.scope, Limit=100)
+        for each in found:
+            if each["Name"] == name:
+                return {"Name": name, "Scope": self.scope, "Id": each["Id"]}
+        raise NotFound(
+            f"WAF has no {kind} {name!r} of scope {self.scope} in {self.region}; {len(found)} "
+            "others are there."
+        )
 
     @property
     def version(self) -> int:
@@ -71,7 +75,7 @@ def list_blocked(ops: Connection) -> Frame:
     since: dict[str, tuple[Any, str]] = {}
     before: set[str] | None = None  # which of them the first known change brought, it does not say
     found, trouble = changes.look_up(known.ops, "EventName", "UpdateIPSet", most=_EVENTS)
-    unknown = f"not known: {trouble}" if trouble else ""
+    unknown = f"not known: {trouble}" * bool(trouble)
     for act in reversed(found):  # what the set held after each change of it, oldest first
         given = act.of("requestParameters") or {}
         if (given.get("name") or given.get("Name")) == known.name:
@@ -103,12 +107,8 @@ def check_firewall(ops: Connection) -> Findings:
 
 def _rule(known: Addresses, words: str) -> Finding:
     asked = Question(words, "a rule with action Block", "wafv2 GetWebACL")
-    name = known.facts["acl"]
-    listed = known.ops.pages(_WAF, "list_web_acls", "WebACLs", Scope=known.scope, Limit=100)
-    ids = [each["Id"] for each in listed if each["Name"] == name]
-    if not ids:
-        raise NotFound(f"WAF has no web ACL {name!r} of scope {known.scope} in {known.region}.")
-    acl = known.ops.call(_WAF, "get_web_acl", Name=name, Scope=known.scope, Id=ids[0])["WebACL"]
+    key = known.named("list_web_acls", "WebACLs", "web ACL", known.facts["acl"])
+    acl = known.ops.call(_WAF, "get_web_acl", **key)["WebACL"]
     rules = [each for each in acl["Rules"] if known.held["ARN"] in str(each["Statement"])]
     if not rules:
         return asked.critical("no rule names the set: it turns nobody away")

@@ -88,7 +88,7 @@ def _stress(ops: Connection, within: Window) -> Finding | None:
     if not keys:
         return None
     try:
-        points = metrics.read(ops, keys, within=within)
+        points = metrics.read(ops, within, keys)
     except OpsError as exc:
         return unread(_STRESS, exc)
     described = metrics.described(ops, keys)

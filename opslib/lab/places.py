@@ -112,7 +112,7 @@ class Place:
 
     def metrics_of(self, namespace: str) -> Store:
         """The one that has a namespace: that of a global service is in one region."""
-        from opslib.core.reads.metrics import kept_in
+        from opslib.core.connections.identities import kept_in
         from opslib.lab.corrections.cloudwatch import metrics
 
         return metrics.store(self.account, kept_in(self.region, namespace))

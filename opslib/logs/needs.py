@@ -81,7 +81,8 @@ def check_needs(
     within = window(ops, minutes, since, until)
     every = judged.read_lines(ops, function, within)
     lines = judged.troubles(every)
-    live = ops.each(partial(_live, ops), _named(ops, function), "configuration of {}")
+    names = functions.named(ops, function, "services")
+    live = ops.each(partial(_live, ops), names, "configuration of {}")
     needs = {key: _needs(ops, key, config) for key, config in live.items()}
 
     def needing(what: str) -> dict[str, Json]:
@@ -105,13 +106,6 @@ def check_needs(
         key: [what[8:] for what in of if what[:8] == "buckets."] for key, of in needs.items()
     }
     return Findings([*found, *denials.judged(ops, live, buckets, lines)])
-
-
-def _named(ops: Connection, source: str) -> list[str]:
-    """The functions and services that are asked for."""
-    own = [*ops.target.at("functions"), *ops.target.at("services")]
-    asked = own if source == logs.ALL else logs.groups(ops, source)
-    return [name for name in asked if name in own]
 
 
 def _live(ops: Connection, key: str) -> Json:
@@ -276,14 +270,14 @@ def _sign_in(ops: Connection, needing: dict[str, Json], lines: Frame) -> Finding
 def _authorizers(ops: Connection) -> Iterator[Json]:
     """Those of the API's that a route of it uses: an HTTP API's, else a REST API's."""
     ids = {
-        of.dimensions["ApiId"]
+        of.dimensions.get("ApiId", "")
         for each in metrics.described(ops)
         for of in each.amounts.values()
-        if "ApiId" in of.dimensions
     }
+    ids |= {each["id"] for each in ops.target.at("apis").values()}
     host = urlsplit(ops.target.at("api").get("url", "")).hostname or ""
     ids |= {host.split(".")[0]} if ".execute-api." in host else set()
-    for id in sorted(ids):
+    for id in sorted(ids - {""}):
         ask = partial(ops.pages, "apigatewayv2")
         try:
             used = {*ask("get_routes", "Items[].AuthorizerId", ApiId=id)}

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
-from opslib import alarms, changes, functions
+from opslib import alarms, changes
 from opslib.core import (
     Connection,
     Finding,
@@ -100,8 +99,9 @@ def check_response(ops: Connection, incident: Incident | None) -> Findings:
 
 
 def check_happened(ops: Connection, incident: Incident | None) -> Findings:
-    """Changes of state of the target's alarms, versions and deployments that went live, and other
-    people's changes: from two hours before it began to its end. Evidence: HAPPENED.
+    """Changes of state of the target's alarms, versions and deployments (also those that were taken
+    back since), other people's changes: from two hours before it began to its end.
+    Evidence: HAPPENED.
 
     *unknown* for a source that could not be read.
     """
@@ -109,41 +109,19 @@ def check_happened(ops: Connection, incident: Incident | None) -> Findings:
         return _none(ops)
     span = incident.span
     recent = changes.check_recent(ops, since=span.start.isoformat(), until=span.end.isoformat())
-    rang, published = _check_history(ops, span), _check_published(ops, span)
+    rang = _check_history(ops, span)
     rows = [
         {**row, "what": " ".join(filter(None, [row["what"], row["resource"]]))}
         for row in _rows(recent)
         if row["source"] != "records"  # which say more of it themselves
     ]
-    live = {(row["time"], row["source"]) for row in rows}
-    rows += [row for row in _rows(published) if (row["time"], row["source"]) not in live]
-    rows = sorted([*rows, *_rows(rang)], key=lambda row: row["time"])
-    return Happened([*recent, *rang, *published], frame(rows, HAPPENED))
+    rows += _rows(rang)
+    rows.sort(key=lambda row: row["time"])
+    return Happened([*recent, *rang], frame(rows, HAPPENED))
 
 
 def _rows(found: Findings) -> list[Json]:
     return [] if found.evidence is None else list(found.evidence.to_dict("records"))
-
-
-@check("Which versions were published?")
-def _check_published(ops: Connection, span: Window) -> Findings:
-    """Also those that are not live any more: what led to it was mostly taken back since."""
-    facts = ops.target.at("functions")
-    named = [name for name, about in facts.items() if "alias" in about]
-    found = ops.each(partial(functions.list_versions, ops), named, "versions of {}")
-    rows = [
-        {
-            "time": row.published,
-            "kind": "deployment",
-            "what": f"version {row.version} ({row.description}) published {facts[name]['name']}",
-            "source": "versions",
-            "by": "",
-        }
-        for name, versions in found.items()
-        for row in versions.itertuples()
-        if span.start - 2 * _BEFORE <= row.published <= span.end
-    ]
-    return Findings(evidence=frame(rows, HAPPENED))
 
 
 @check("Which alarms rang, and for how long?")

@@ -77,7 +77,8 @@ def test_where_there_is_more_than_is_read_it_says_since_when(
     monkeypatch.setattr(ops, "pages", lambda *given, **_: [event] * given[3])
     acts, trouble = trails.look_up(ops, "ReadOnly", "false", most=50)
     assert len(acts) == 50
-    assert trouble.startswith("only the last 50 events with ReadOnly false were read, those since ")
+    where = f"in {ops.target.region}, those since "
+    assert trouble.startswith(f"only the last 50 events with ReadOnly false were read {where}")
 
 
 # One record a rule that breaks it, and what is ordinary beside it

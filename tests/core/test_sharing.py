@@ -43,6 +43,14 @@ def test_the_same_read_is_one_call_and_each_has_its_own_answer() -> None:
     assert len(set(map(id, every))) == 5
 
 
+def test_the_same_question_in_another_region_is_another(lab: Any) -> None:
+    """Also where one address answers for all of them."""
+    ops = connect("lab/bluemoxon-staging")
+    with ops.reading_once():
+        here, there = (each.call("lambda", "list_functions") for each in (ops, ops.at("eu-west-3")))
+    assert (len(here["Functions"]) > 0, there["Functions"]) == (True, [])
+
+
 def test_what_is_read_later_or_changes_something_is_asked_again() -> None:
     account = Account()
     ops = account.connection()

@@ -15,7 +15,7 @@ from opslib import lab as practice
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.sql import value as sql_value
 from opslib.core.reads import logs
-from opslib.core.times import Window
+from opslib.core.times import Window, window
 from opslib.databases import activity, health
 from opslib.databases.data import statements
 from opslib.reports import reports
@@ -39,7 +39,7 @@ def _lines(ops: Connection, pattern: str, minutes: float = 90) -> list[str]:
 def _latest(ops: Connection, metric: str) -> float:
     from opslib.core.reads import metrics
 
-    return float(metrics.read(ops, [metric], hours=0.5)["value"].iloc[-1])
+    return float(metrics.read(ops, window(ops, 30), [metric])["value"].iloc[-1])
 
 
 def _sessions(ops: Connection, application: str) -> int:

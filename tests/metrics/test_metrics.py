@@ -19,7 +19,7 @@ from opslib.core.checks import plots
 from opslib.core.reads import metrics
 from opslib.core.reads.metrics import Metric
 from opslib.core.tables import frame
-from opslib.core.times import Window
+from opslib.core.times import Window, window
 from opslib.metrics import dashboards, keys
 from tests import notebooks
 
@@ -32,7 +32,7 @@ def calls(ops: Any, operation: str) -> int:
 
 
 def test_a_page_of_metrics_is_one_call(ops: Any) -> None:
-    found = metrics.read(ops)
+    found = metrics.read(ops, window(ops, 1440))
     assert calls(ops, "GetMetricData") == 1
     assert calls(ops, "GetMetricStatistics") == 0
     assert set(found["metric"]) == set(ops.target["metrics"])

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from opslib.core import Findings, Target, UsageError
+from opslib.core import Findings, Target, UsageError, window
 from opslib.core.checks.shares import Share
 from opslib.core.reads import metrics
 from opslib.discovery.metrics import _share
@@ -139,7 +139,7 @@ def test_an_amount_that_nobody_ever_counted_is_told_apart_from_none_now() -> Non
 
 def test_a_share_is_drawn_and_read_like_any_metric() -> None:
     ops: Any = Recorded(ERRORS, Failed=[1] * 6, Asked=[20] * 6)
-    read = metrics.read(ops)
+    read = metrics.read(ops, window(ops, 1440))
     assert list(read["value"]) == [5.0, 5.0]
     (panel,) = keys.check_metrics(ops).panels  # type: ignore[attr-defined]
     assert (panel.lines[0].label, len(panel.lines[0].values)) == ("100 * errors / requests", 2)

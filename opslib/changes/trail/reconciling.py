@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from opslib import records
-from opslib.changes.trail.trails import Act, everywhere
+from opslib.changes.trail.trails import Act, look_up
 from opslib.core import (
     Connection,
     Finding,
@@ -49,31 +49,21 @@ def reconcile(ops: Connection, record: str) -> Findings:
     such record, another target's, one that called nothing).
     """
     found = records.find(record)
-    if found.target != ops.target.name or not found.arn or not found.ended:
-        why = f"of {found.target}" if found.target != ops.target.name else "not of a run that ended"
+    if (other := found.target != ops.target.name) or not found.arn or not found.ended:
+        why = f"of {found.target}" if other else "not of a run that ended"
         raise UsageError(f"Record {found.id} is {why}, so nothing was compared.")
-    said, window = records.details(found), Window(found.started, found.ended)
-    calls = [call for call in said.get("calls") or () if not _READS.match(call["operation"])]
-    acts, unseen = _acts(ops, found.arn, window)
-    if ops.now() - window.end < _LATE:
+    every = records.details(found).get("calls") or ()
+    calls = [call for call in every if not _READS.match(call["operation"])]
+    wide = Window(found.started - _AROUND, found.ended + _AROUND)
+    of_name, trouble = look_up(ops, "Username", found.arn.split("/")[-1], wide, _MOST)
+    of_it = (act for act in of_name if act.of("userIdentity.arn") == found.arn)
+    acts, unseen = [act for act in of_it if not act.of("readOnly")], [trouble] * bool(trouble)
+    if ops.now() - found.ended < _LATE:
         unseen.append("it ended less than 15 minutes ago: CloudTrail may not show all yet")
     about = f"CloudTrail LookupEvents and record {found.id}"
-    return Findings(
-        [
-            _recorded(
-                Question("what is recorded", "all in CloudTrail", about), calls, acts, unseen
-            ),
-            _done(Question("what was done", "all in a record", about), found, acts, unseen),
-        ]
-    )
-
-
-def _acts(ops: Connection, arn: str, window: Window) -> tuple[list[Act], list[str]]:
-    """What that identity changed, and why not all of it is known."""
-    wide = Window(window.start - _AROUND, window.end + _AROUND)
-    acts, unseen = everywhere(ops, "Username", arn.split("/")[-1], wide, _MOST)
-    mine = [a for a in acts if a.of("userIdentity.arn") == arn and not a.of("readOnly")]
-    return mine, unseen
+    recorded = Question("what is recorded", "all in CloudTrail", about)
+    done = Question("what was done", "all in a record", about)
+    return Findings([_recorded(recorded, calls, acts, unseen), _done(done, found, acts, unseen)])
 
 
 def _recorded(asked: Question, calls: list[Json], acts: list[Act], why: list[str]) -> Finding:

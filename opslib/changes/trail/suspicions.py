@@ -8,7 +8,6 @@ from functools import cache, partial
 from itertools import groupby
 
 from opslib.changes import memory
-from opslib.changes.forms import Forms, own_key
 from opslib.changes.resources import data
 from opslib.changes.rules import accepted
 from opslib.changes.trail.trails import KEPT, Act, did, look_up
@@ -27,10 +26,8 @@ from opslib.core import (
 
 PROBED, ELSEWHERE, STOPPED = "secrets-probed", "key-elsewhere", "trail-stopped"  # causes
 _SOURCE, _NEXT = "cloudtrail LookupEvents", "changes/who"
-_DIFFERENT, _MANY = (
-    5,
-    20,
-)  # denied calls: of so many kinds somebody tries; a role that lacks a right
+# Denied calls: of so many kinds somebody tries; a role that lacks a right.
+_DIFFERENT, _MANY = 5, 20
 _ROAMS, _IDENTITIES, _PAST = 5, 10, 100  # networks; identities; events of each
 _UNJUDGED = "not in CloudTrail: reads and writes of data (objects, items), the last 15 minutes"
 
@@ -64,7 +61,7 @@ def check_suspicion(
     Unknown where not all could be read, unless the target's file takes it (`accepted`).
     """
     trail = trail or read_trail(ops, minutes=minutes)
-    known = memory.last(ops, Forms(own_key())) if beside else None
+    known = memory.last(ops) if beside else None
     told = [name for _, name in known.now] if known else ()
     found = [*_by_rules(ops, trail, told), *_denied(ops, trail), *_elsewhere(ops, trail)]
     people = count(len({act.principal for act in trail.acts}), "identity")

@@ -106,50 +106,45 @@ def look_up(
 ) -> tuple[list[Act], str]:
     """Events with one attribute (CloudTrail LookupEvents), newest first; and why not all of them.
 
-    The value is compared whole: the beginning of a name finds nothing. Of global services us-east-1
-    has the only copy. What reads and writes data (objects, items, invocations) is in none, nor is
-    anything older than 90 days; without a window, all that is known.
+    In the target's region and in the one that has the only copy of what global services were told.
+    The value is compared whole: the beginning of a name finds nothing. What reads and writes data
+    (objects, items, invocations) is in none, nor is anything older than 90 days; without a window,
+    all that is known.
     """
     asked: Json = {"LookupAttributes": [{"AttributeKey": name, "AttributeValue": value}]}
     if within:
         asked |= {"StartTime": within.start, "EndTime": within.end}
-    try:
-        found = ops.pages("cloudtrail", "lookup_events", "Events[]", most, **asked)
-    except OpsError as exc:
-        return [], str(exc)
-    acts = []
-    for event in found:
-        whole = event.get("CloudTrailEvent", "")
-        said = decoded(whole, {})
-        named = [each["ResourceName"] for each in event.get("Resources", ())]
-        said = (said if isinstance(said, dict) else {}) | {"Resources": named}
-        text = f"{whole} {event.get('Resources')}"
-        who = event.get("Username") or said.get("userIdentity", {}).get("type") or "somebody"
-        acts.append(Act(event["EventTime"], event["EventName"], who, text, said))
-    if len(found) < most:
-        return acts, ""
-    first = clock(acts[-1].time, ops.now())
-    return acts, f"only the last {most} events with {name} {value} were read, those since {first}"
+    acts, unseen = list[Act](), list[str]()
+    for region in dict.fromkeys([ops.target.region, identities.home(ops.target.region)]):
+        try:
+            found = ops.at(region).pages("cloudtrail", "lookup_events", "Events[]", most, **asked)
+        except OpsError as exc:
+            unseen.append(str(exc))
+            continue
+        acts += map(_act, found)
+        if len(found) >= most:
+            first = clock(found[-1]["EventTime"], ops.now())
+            unseen.append(
+                f"only the last {most} events with {name} {value} were read in {region}, those "
+                f"since {first}"
+            )
+    return sorted(acts, key=lambda act: act.time, reverse=True), "; ".join(unseen)
 
 
-def everywhere(
-    ops: Connection, name: str, value: str, within: Window, most: int = _MOST
-) -> tuple[list[Act], list[str]]:
-    """`look_up`, and in the region that has the events of global services."""
-    acts: list[Act] = []
-    unseen, here = [], ops.target.region
-    for region in dict.fromkeys([here, identities.home(here)]):
-        found, trouble = look_up(ops.at(region), name, value, within, most)
-        acts += found
-        unseen += [f"{region}: {trouble}"] * bool(trouble)
-    return sorted(acts, key=lambda act: act.time, reverse=True), unseen
+def _act(event: Json) -> Act:
+    whole = event.get("CloudTrailEvent", "")
+    said = decoded(whole, {})
+    named = [each["ResourceName"] for each in event.get("Resources", ())]
+    said = (said if isinstance(said, dict) else {}) | {"Resources": named}
+    text = f"{whole} {event.get('Resources')}"
+    who = event.get("Username") or said.get("userIdentity", {}).get("type") or "somebody"
+    return Act(event["EventTime"], event["EventName"], who, text, said)
 
 
 def events(ops: Connection, start: datetime, end: datetime) -> tuple[list[Act], str]:
     """What was written in the account and region, newest first; and why not all of it is known."""
-    found, unseen = everywhere(ops, "ReadOnly", "false", Window(start, end))
-    told = [act for act in found if not (act.is_noise or act.of("errorCode"))]
-    return told, "; ".join(unseen)
+    found, trouble = look_up(ops, "ReadOnly", "false", Window(start, end))
+    return [act for act in found if not (act.is_noise or act.of("errorCode"))], trouble
 
 
 def did(ops: Connection, event: str, until: datetime) -> set[str]:

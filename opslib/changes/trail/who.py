@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from opslib import alarms
 from opslib.changes.resources import data, named
 from opslib.changes.trail import trails
-from opslib.changes.trail.trails import Act, everywhere
+from opslib.changes.trail.trails import Act, look_up
 from opslib.core import (
     Connection,
     Findings,
@@ -118,10 +118,10 @@ class _Read:
             if self._asked >= _LOOKUPS:
                 self.unseen.append(f"{name} {value} was not looked up: {_LOOKUPS} others were")
                 continue
-            found, troubles = everywhere(self._ops, name, value, self.within, most)
+            found, trouble = look_up(self._ops, name, value, self.within, most)
             self.acts |= {act.of("eventID"): act for act in found}
             self._asked += 1
-            self.unseen += [each for each in troubles if each not in self.unseen]
+            self.unseen += [trouble] * (trouble not in ["", *self.unseen])
 
 
 @check("What happened, in the order of time?")

@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 from opslib.core.connections.meanings import entry
 from opslib.core.errors import NotAllowed
 
+_GLOBAL = {"CLOUDFRONT", "AWS/CloudFront", "AWS/Route53", "AWS/Billing", "AWS/DDoSProtection"}
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -65,6 +67,13 @@ def home(region: str, service: str = "iam") -> str:
     """Where a global service of a region's partition is, with its events: us-east-1, cn-north-1."""
     found = _endpoints().construct_endpoint(service, region, partition(region)) or {}
     return str(found.get("credentialScope", {}).get("region", region))
+
+
+def kept_in(region: str, what: str) -> str:
+    """Where metrics of a namespace are, or what WAF has of a scope: in one region of the
+    partition what belongs to a global service, whatever the target's.
+    """
+    return home(region) if what in _GLOBAL else region
 
 
 def of_profile(region: str, profile: str | None) -> Any:

@@ -114,7 +114,10 @@ class Sharing:
         held = self._held
         if held is None or not _READS.match(model.name) or model.has_streaming_output:
             return None
-        asked = f"{model.service_model.service_name} {model.name} {params['url']} {params['body']}"
+        asked = (
+            f"{model.service_model.service_name} {context.get('client_region')} {model.name} "
+            f"{params['url']} {params['body']}"
+        )
         with self._lock:
             first = asked not in held
             answer = held.setdefault(asked, Future())

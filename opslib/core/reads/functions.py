@@ -120,11 +120,12 @@ def period(within: Window) -> int:
     return max(300, int(within.minutes * 60 / 288) // 300 * 300)
 
 
-def named(ops: Connection, function: str) -> list[str]:
-    """The functions that are asked for; what else logs is left out.
+def named(ops: Connection, function: str, beside: str = "") -> list[str]:
+    """The functions that are asked for, and what is so in a section `beside`; what else logs is
+    left out.
 
     Raises UsageError that offers the nearest names.
     """
-    facts = ops.target.at("functions")
+    facts = [*ops.target.at("functions"), *ops.target.at(beside)]
     asked = facts if function == logs.ALL else logs.groups(ops, function)
     return [name for name in asked if name in facts]

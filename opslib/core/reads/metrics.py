@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,9 +14,9 @@ from opslib.core.checks.shares import Share
 from opslib.core.connections import identities
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, NotUnderstood, OpsError, require_known
-from opslib.core.tables import Frame, Json, dtypes, frame, framed
+from opslib.core.tables import Frame, Json, batched, dtypes, frame, framed
 from opslib.core.text import number
-from opslib.core.times import Window, window
+from opslib.core.times import Window
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,6 @@ POINTS = dtypes("""
 """)
 K = TypeVar("K")
 PERIOD = 300  # seconds
-_GLOBAL = {"AWS/CloudFront", "AWS/Route53", "AWS/Billing", "AWS/DDoSProtection"}
 PAGE = 500  # queries in one GetMetricData
 RECENT_MINUTES = 15  # what counts as now: three periods, since the last one may be under way
 
@@ -132,17 +131,12 @@ def slow_from(ops: Connection, metric: str, of: Mapping[str, str]) -> float:
     return next(known, None) or 0.0
 
 
-def read(
-    ops: Connection,
-    keys: Sequence[str] | None = None,
-    hours: float = 24,
-    within: Window | None = None,
-) -> Frame:
+def read(ops: Connection, within: Window, keys: Sequence[str] | None = None) -> Frame:
     """The values of the target's key metrics, all in one GetMetricData.
 
     Columns: POINTS, by metric and time.
     """
-    metrics, within = described(ops, keys), within or window(ops, hours * 60)
+    metrics = described(ops, keys)
     found = answered(ops, metrics, within)
     import pandas as pd
 
@@ -199,24 +193,23 @@ def query(
     period = max((q["MetricStat"]["Period"] for q in queries if "MetricStat" in q), default=60)
     start = datetime.fromtimestamp(within.start.timestamp() // period * period, UTC)
 
-    def answers(part: tuple[str, int]) -> list[Json]:
-        at, first = part
+    def answers(at: str, some: Sequence[Json]) -> list[Json]:
         return ops.at(at).pages(
             "cloudwatch",
             "get_metric_data",
             "MetricDataResults[]",
-            MetricDataQueries=by_region[at][first : first + PAGE],
+            MetricDataQueries=some,
             StartTime=start,
             EndTime=within.end,
             ScanBy="TimestampAscending",
         )
 
-    by_region: dict[str, list[Json]] = {}
+    apart: dict[str, list[Json]] = {}
     for each in queries:
-        space = each.get("MetricStat", {"Metric": {"Namespace": ""}})["Metric"]["Namespace"]
-        by_region.setdefault(region or kept_in(ops.target.region, space), []).append(each)
-    parts = [(at, n) for at, of in by_region.items() for n in range(0, len(of), PAGE)]
-    pages = ops.each(answers, parts).values()
+        space = each["MetricStat"]["Metric"]["Namespace"] if "MetricStat" in each else ""
+        apart.setdefault(region or identities.kept_in(ops.target.region, space), []).append(each)
+    parts = ((at, some) for at, of in apart.items() for some in batched(of, PAGE))
+    pages = ops.gather(*(partial(answers, *part) for part in parts))
     results = [_answered(result) for result in chain.from_iterable(pages)]
     wanted = {q["Id"] for q in queries if "MetricStat" in q and q.get("ReturnData", True)}
     if lacks := wanted - {result["Id"] for result in results}:
@@ -225,16 +218,11 @@ def query(
         )
     found = {
         "time": [time for result in results for time in result["Timestamps"]],
-        "id": _of_each(results, "Id"),
-        "label": _of_each(results, "Label"),
+        "id": [result["Id"] for result in results for _ in result["Values"]],
+        "label": [result.get("Label", "") for result in results for _ in result["Values"]],
         "value": [value for result in results for value in result["Values"]],
     }
     return _settled(framed(found, SERIES), queries, within)
-
-
-def kept_in(region: str, namespace: str) -> str:
-    """Where a namespace's metrics are: of global services in one region, whatever the target's."""
-    return identities.home(region) if namespace in _GLOBAL else region
 
 
 def series(
@@ -254,7 +242,7 @@ def sent(ops: Connection, namespace: str, dimensions: Mapping[str, str]) -> set[
     pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
     path = "Metrics[].MetricName" if pairs else "Metrics[?!Dimensions].MetricName"
     asked: Json = {"Namespace": namespace, "Dimensions": pairs}
-    ops = ops.at(kept_in(ops.target.region, namespace))
+    ops = ops.at(identities.kept_in(ops.target.region, namespace))
     return {*ops.pages("cloudwatch", "list_metrics", path, **asked)}
 
 
@@ -287,11 +275,6 @@ def _answered(result: Json) -> Json:
         name = result.get("Label") or result["Id"]
         raise kind(f"CloudWatch could not answer metric {name!r}: {said}.")
     return result
-
-
-def _of_each(results: Iterable[Json], key: str) -> list[str]:
-    """What stands beside each value."""
-    return [each for result in results for each in [result.get(key, "")] * len(result["Values"])]
 
 
 def panel(metric: Metric, points: Frame) -> Panel:

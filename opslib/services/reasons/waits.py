@@ -54,7 +54,7 @@ def measured(service: Service, within: Window, slow: Any) -> list[Finding]:
 
 def _judged(service: Service, within: Window, slow: Any, kind: str, keys: list[str]) -> Finding:
     known = {each.key: each for each in metrics.described(service.ops, keys)}
-    points = metrics.read(service.ops, keys, within=within)
+    points = metrics.read(service.ops, within, keys)
     if len(slow):
         points = points[points["time"].isin(slow)]
     medians = points.dropna(subset="value").groupby("metric")["value"].median()
