@@ -210,15 +210,15 @@ def records(
     metavar="NUMBER:HASH",
     help="A head of the chain, kept elsewhere, or a file of them: fails when it is gone. Repeat.",
 )
-@_json
-def verify(files: tuple[str, ...], heads: tuple[str, ...], as_json: bool) -> NoReturn:
+@given.shown()
+def verify(files: tuple[str, ...], heads: tuple[str, ...]) -> Any:
     """Prove that no record, page or spilled file was altered, added or removed.
 
     A FILE is a page or notebook as it was attached somewhere: is it what was sealed?
     """
     from opslib.cli.kept import proofs
 
-    sys.exit(proofs.files(files, heads, as_json) if files else proofs.everything(heads, as_json))
+    return proofs.files(files, heads) if files else proofs.everything(heads)
 
 
 @records.command()

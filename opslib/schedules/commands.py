@@ -1,12 +1,12 @@
 """The commands `opslib schedule …`: what runs by itself, and what was missed."""
 
 import sys
-from typing import NoReturn
+from typing import Any
 
 import click
 
-from opslib.cli.given import JSON as _json
-from opslib.core import Json, console, unknown_name
+from opslib.cli import given
+from opslib.core import console, unknown_name
 from opslib.schedules import installing, ledger, running, schedules, standing
 from opslib.schedules.ledger import Busy
 from opslib.schedules.standing import Standing
@@ -22,8 +22,8 @@ def schedule() -> None:
 
 @schedule.command()
 @click.argument("name", required=False)
-@_json
-def show(name: str | None, as_json: bool) -> NoReturn:
+@given.shown()
+def show(name: str | None) -> Any:
     """Each schedule with its last run, its next time, and what it missed.
 
     Exit status: 0; 2 when something is wrong in a file.
@@ -34,23 +34,15 @@ def show(name: str | None, as_json: bool) -> NoReturn:
         if name not in known and not wrong:
             raise unknown_name("schedule", name, known)
         planned = [each for each in planned if each.name == name]
-    now = running.now_utc()
-    found = standing.standings(planned, now)
-    turn = ledger.last_turn()
-    if as_json:
-        rows = [each.as_dict() for each in found]
-        click.echo(console.as_json({"schedules": rows, "wrong": wrong, "run_due": _turn(turn)}))
-    elif found:
-        click.echo(console.table(_HEADER, [_row(each) for each in found]))
-    else:
-        click.echo("No schedule. Write one: docs/schedules.md")
-    _complain(wrong)
-    if turn is None or not as_json:
-        said = (
-            f"last run-due: {turn['began'][:16]} UTC on {_turn(turn)['host']}" if turn else _NEVER
-        )
-        click.echo(said, err=True)
-    sys.exit(2 if wrong else 0)
+    found = standing.standings(planned, running.now_utc())
+    text, turn = "No schedule. Write one: docs/schedules.md", ledger.last_turn()
+    if found:
+        text = console.table(_HEADER, [_row(each) for each in found])
+    said = {"began": turn["began"], "host": ledger.machine(turn["host"])} if turn else {}
+    last = f"last run-due: {said['began'][:16]} UTC on {said['host']}" if said else _NEVER
+    _complain([*wrong, last])
+    rows = [each.as_dict() for each in found]
+    return {"schedules": rows, "wrong": wrong, "run_due": said}, text, 2 if wrong else 0
 
 
 _NEVER = "run-due never ran: nothing runs by itself until it does. Look: opslib schedule install"
@@ -75,10 +67,6 @@ def _row(each: Standing) -> list[str]:
     return [*words, next_, missed]
 
 
-def _turn(turn: Json | None) -> Json:
-    return {"began": turn["began"], "host": ledger.machine(turn["host"])} if turn else {}
-
-
 def _complain(lines: list[str]) -> None:
     for line in lines:
         click.echo(console.plain(line), err=True)
@@ -86,8 +74,8 @@ def _complain(lines: list[str]) -> None:
 
 @schedule.command("run-due", epilog=_ENDED)
 @click.option("--only-look", is_flag=True, help="Run nothing: find what was missed, and tell.")
-@_json
-def run_due(only_look: bool, as_json: bool) -> NoReturn:
+@given.shown()
+def run_due(only_look: bool) -> Any:
     """Run what is due since the last time, find what was missed, tell who is to be told.
 
     Of several times only the newest is caught up. One at a time: where another is at work, nothing
@@ -100,16 +88,17 @@ def run_due(only_look: bool, as_json: bool) -> NoReturn:
     except Busy as exc:
         click.echo(f"opslib: {exc}", err=True)
         sys.exit(0)
-    if as_json:
-        lists = {"missed": done.missed, "failed": done.failed, "untold": done.untold}
-        ran = [record.as_dict() for record in done.ran]
-        click.echo(console.as_json({"ran": ran, **lists, "wrong": done.wrong}))
-    else:
-        click.echo(told.listed(done.ran) if done.ran else "Nothing was due.")
     _complain([*(f"missed: {line}" for line in done.missed), *done.failed, *done.untold])
     _complain(done.wrong)
     bad = done.missed or done.failed or done.untold or done.wrong
-    sys.exit(1 if bad else told.exit_status(done.ran))
+    lists = {"missed": done.missed, "failed": done.failed, "untold": done.untold}
+    ran = [record.as_dict() for record in done.ran]
+    text = told.listed(done.ran) if done.ran else "Nothing was due."
+    return (
+        {"ran": ran, **lists, "wrong": done.wrong},
+        text,
+        1 if bad else told.exit_status(done.ran),
+    )
 
 
 def _progress(name: str, target: str) -> console.Progress:

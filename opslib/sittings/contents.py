@@ -13,17 +13,14 @@ from tornado.web import HTTPError
 from traitlets import Bool
 
 from opslib.core import paths
-from opslib.pages import pictures
 from opslib.records.sittings import cells, places
 from opslib.records.sittings.hearing import SCRIPT, WIDGET
 
-_CATALOGUED = (
-    "of the catalogue, which nobody works in: it was not changed. To work with a procedure, open "
-    "it: opslib open NAME -t TARGET. To write one: ./run lab --edit"
-)
-_SEALED = (
-    "kept as it was sealed, or proves that something is: it was not changed. To write on it, copy "
-    "it out of records/; to go on with it, open its procedure: opslib open NAME -t TARGET"
+_WRITTEN_ON = "post-mortem"  # by who was in an incident
+_NOT_CHANGED = (
+    "{} is of the catalogue, or kept as it was sealed: nobody works in it, and it was not changed. "
+    "To work with a procedure, open it: opslib open NAME -t TARGET. To write on a record, copy it "
+    "out of records/; to write a procedure: ./run lab --edit"
 )
 
 
@@ -46,15 +43,10 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
             self.notary.mark_cells(nb, True)
 
     async def get(self, path: str, *args: Any, **more: Any) -> Any:
-        """A sitting with what was run while no page of it was open, or after it was last saved;
-        pictures with their words.
-        """
+        """A sitting with what was run while no page of it was open, or after it was last saved."""
         model = await super().get(path, *args, **more)
         if model["type"] == "notebook" and model["content"]:
             cells.put_back(model["content"]["cells"], Path(path).stem)
-            for out in (o for c in model["content"]["cells"] for o in c.get("outputs", ())):
-                if pictures.is_ours(out.get("data", {})):
-                    out["data"] = pictures.with_words(out["data"])
         return model
 
     async def save(self, model: Any, path: str = "") -> Any:
@@ -89,21 +81,14 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
 
     def _require(self, *paths: str) -> None:
         for path in paths:
-            if why := self._why_not(path):
-                raise HTTPError(403, f"{path} is {why}")
+            if not self._may_change(path):
+                raise HTTPError(403, _NOT_CHANGED.format(path))
 
     def _may_change(self, path: str) -> bool:
-        return not self._why_not(path)
-
-    def _why_not(self, path: str) -> str:
-        if not self.editable and self._in_catalogue(path):
-            return _CATALOGUED
-        place, kept = self._place(path), paths.records().resolve()
-        if not place.is_relative_to(kept):
-            return ""
-        folder = [*place.relative_to(kept).parts, ""][0]
-        worked_in = folder == places.FOLDER or (folder and place.stem.startswith("post-mortem"))
-        return "" if worked_in else _SEALED
+        place = self._place(path)
+        if place.is_relative_to(paths.records().resolve()):
+            return place.stem == _WRITTEN_ON or place.is_relative_to(places.folder().resolve())
+        return self.editable or not self._in_catalogue(path)
 
     def _in_catalogue(self, path: str) -> bool:
         return self._place(path).is_relative_to(paths.notebooks().resolve())

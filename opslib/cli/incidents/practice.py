@@ -99,30 +99,31 @@ def _started(about: dict[str, Any], rang: set[str], put: dict[str, str], to_stde
 @click.pass_context
 def mend(context: click.Context, drill: str | None, target: str | None, as_json: bool) -> None:
     """Take the fault DRILL out, or every fault."""
-    was_on = (the_lab.status() or {}).get("broken", ())
+    before = _on()
     context.invoke(plain.mend, drill=drill, target=target, as_json=as_json)
-    still = [(each["drill"], each["target"]) for each in the_lab.status().get("broken", ())]
-    for each in was_on:
-        if (each["drill"], each["target"]) not in still:
-            _told(each["target"], each["drill"], "opslib lab mend")
+    for on, mended in before - _on():
+        _told(on, mended, "opslib lab mend")
 
 
-@lab.command()
-@_json
-@click.pass_context
-def reset(context: click.Context, as_json: bool) -> None:
-    """Forget all changes and drills: the lab as it was when it started, with the targets of now."""
-    context.invoke(plain.reset, as_json=as_json)
-    _told_everywhere("opslib lab reset")
+def _on() -> set[tuple[str, str]]:
+    """The targets that have a drill, and which."""
+    return {(each["target"], each["drill"]) for each in (the_lab.status() or {}).get("broken", ())}
 
 
-@lab.command()
-@_json
-@click.pass_context
-def down(context: click.Context, as_json: bool) -> None:
-    """End the lab; nothing of it is left."""
-    context.invoke(plain.down, as_json=as_json)
-    _told_everywhere("opslib lab down")
+def _ends(name: str) -> None:
+    """A command of the lab that ends every practice, too."""
+    plain_one = plain.lab.commands[name]
+
+    @lab.command(name, help=plain_one.help)
+    @_json
+    @click.pass_context
+    def ends(context: click.Context, as_json: bool) -> None:
+        context.invoke(plain_one, as_json=as_json)
+        _told_everywhere(f"opslib lab {name}")
+
+
+_ends("reset")
+_ends("down")
 
 
 def _told_everywhere(how: str) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from opslib.cli import completion, given
-from opslib.cli.given import JSON
 from opslib.core import console, count, cut, times
 
 _SHOWN_LINES = 3
@@ -18,14 +17,10 @@ _SHOWN_LINES = 3
 @given.KEPT_ON
 @given.SINCE
 @click.option("--most", type=click.IntRange(min=1), default=50, show_default=True)
-@JSON
+@given.shown()
 def search(
-    words: tuple[str, ...],
-    target: list[str] | None,
-    since: datetime | None,
-    most: int,
-    as_json: bool,
-) -> None:
+    words: tuple[str, ...], target: list[str] | None, since: datetime | None, most: int
+) -> Any:
     """The records that say all the WORDS, newest first: findings, verdicts, notes, plans.
 
     The beginning of a word is enough. What cells printed is not searched.
@@ -33,21 +28,19 @@ def search(
     from opslib.records.texts import words as texts
 
     found = texts.search(words, target, since, most)
-    if as_json:
-        click.echo(console.as_json([h.record.as_dict() | {"lines": h.lines} for h in found.found]))
-    for hit in [] if as_json else found.found:
+    told = list[str]()
+    for hit in found.found:
         r = hit.record
         when = f"{r.started:%Y-%m-%d %H:%M}"
-        click.echo(f"{r.id}  {when} UTC  {r.name} on {r.target}: {console.coloured(r.outcome)}")
-        for line in hit.lines[:_SHOWN_LINES]:
-            click.echo(f"    {console.plain(cut(line, 160))}")
-    if not found.found and not as_json:
-        click.echo(f"No record says {' '.join(words)!r}.")
+        told.append(f"{r.id}  {when} UTC  {r.name} on {r.target}: {console.coloured(r.outcome)}")
+        told += [f"    {console.plain(cut(line, 160))}" for line in hit.lines[:_SHOWN_LINES]]
     if found.more:
         click.echo(f"And {found.more} older: --since, --target, --most.", err=True)
     if found.unread:
         lack = f"{count(found.unread, 'record')} cannot be searched yet"
         click.echo(f"{lack}: opslib records index --rebuild enters them.", err=True)
+    rows = [hit.record.as_dict() | {"lines": hit.lines} for hit in found.found]
+    return rows, "\n".join(told) or f"No record says {' '.join(words)!r}."
 
 
 @click.command()
@@ -80,8 +73,8 @@ def diff(before: str, after: str) -> Any:
     help="Of each procedure on each target so many stay, the newest.",
 )
 @click.option("--apply", is_flag=True, help="Remove them; without it, it is only shown.")
-@JSON
-def prune(older: str, keep: int, apply: bool, as_json: bool) -> None:
+@given.shown()
+def prune(older: str, keep: int, apply: bool) -> Any:
     """Remove the files of old records; their rows stay, and the chain says what was removed.
 
     Spared are records of incidents, sittings with changes, and what is younger than 7 days.
@@ -90,28 +83,25 @@ def prune(older: str, keep: int, apply: bool, as_json: bool) -> None:
 
     now = datetime.now(UTC)
     found = retention.prune(now - times.moment(older, now), keep, apply=apply)
-    if as_json:
-        go = [record.as_dict() for record in found.go]
-        shown = {"records": go, "files": found.files, "spared": found.spared, "left": found.left}
-        click.echo(console.as_json(shown | {"removed": apply}))
-        return
-    for record in found.go:
-        click.echo(f"{record.id}  {record.name} on {record.target}: {record.outcome}")
+    told = [f"{r.id}  {r.name} on {r.target}: {r.outcome}" for r in found.go]
     for why, number in Counter(found.spared.values()).items():
-        click.echo(f"spared: {count(number, 'record')}: {why}")
+        told.append(f"spared: {count(number, 'record')}: {why}")
     for name in found.left:
         click.echo(f"left: {name} is not what was sealed: opslib records verify", err=True)
     what = f"{count(len(found.go), 'record')}, {count(found.files, 'file')}"
-    click.echo(f"{'Removed' if apply else 'To be removed'}: {what}.")
+    told.append(f"{'Removed' if apply else 'To be removed'}: {what}.")
     if found.go and not apply:
-        click.echo("Nothing was removed yet. To remove them: --apply")
+        told.append("Nothing was removed yet. To remove them: --apply")
+    go = [record.as_dict() for record in found.go]
+    shown = {"records": go, "files": found.files, "spared": found.spared, "left": found.left}
+    return shown | {"removed": apply}, "\n".join(told)
 
 
 @click.command()
 @click.option(
     "--days", type=click.IntRange(min=1), default=400, show_default=True, help="Locked for so long."
 )
-@JSON
+@given.JSON
 def anchor(days: int, as_json: bool) -> None:
     """Put the head of the chain where no writer of records can change it: S3 with Object Lock.
 
@@ -123,7 +113,7 @@ def anchor(days: int, as_json: bool) -> None:
     if as_json:
         click.echo(console.as_json(vars(put)))
         return
-    click.echo(f"{put.head}")
+    click.echo(put.head)
     how = "anchored" if put.new else "was anchored already"
     click.echo(f"{how}: {put.where}, locked until {put.until:%Y-%m-%d}", err=True)
 

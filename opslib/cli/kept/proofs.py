@@ -11,37 +11,29 @@ from opslib.records import verification
 from opslib.records.chain import attached, database, rebuilding
 
 
-def everything(heads: tuple[str, ...], as_json: bool) -> int:
+def everything(heads: tuple[str, ...]) -> tuple[list[Json], str, bool]:
     """Problems to stdout, with the head; what nothing proves to stderr."""
     found = verification.examine(heads)
     problems = [vars(problem) for problem in found.problems]
-    if as_json:
-        click.echo(console.as_json(problems))
-    elif problems:
-        click.echo(console.table(("record", "problem"), [[*p.values()] for p in problems]))
+    if problems:
+        text = console.table(("record", "problem"), [[*p.values()] for p in problems])
     elif found.records == 1:
-        click.echo("1 record, as it was sealed.")
+        text = "1 record, as it was sealed."
     else:
-        click.echo(f"{found.records} records, all as they were sealed.")
-    if not as_json:
-        click.echo(f"head: {found.head}")
+        text = f"{found.records} records, all as they were sealed."
     for note in found.notes:
         click.echo(console.plain(note), err=True)
-    return 1 if problems else 0
+    return problems, f"{text}\nhead: {found.head}", bool(problems)
 
 
-def files(names: tuple[str, ...], heads: tuple[str, ...], as_json: bool) -> int:
+def files(names: tuple[str, ...], heads: tuple[str, ...]) -> tuple[list[Json], str, bool]:
     """A line a file. Heads are compared, too."""
     found = [asdict(attached.check(Path(name))) for name in names]
     gone = [vars(problem) for problem in verification.heads_gone(heads)]
-    if as_json:
-        click.echo(console.as_json([*found, *gone]))
-    else:
-        for each in found:
-            click.echo(f"{each['file']}: {console.plain(_line(each))}")
-        for each in gone:
-            click.echo(f"{each['id']}: {each['problem']}")
-    return 1 if gone or any(each["problem"] for each in found) else 0
+    told = [f"{each['file']}: {console.plain(_line(each))}" for each in found]
+    told += [f"{each['id']}: {each['problem']}" for each in gone]
+    bad = bool(gone) or any(each["problem"] for each in found)
+    return [*found, *gone], "\n".join(told), bad
 
 
 def _line(each: Json) -> str:

@@ -8,6 +8,7 @@ from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 from opslib.core.redaction import mask
+from opslib.core.strict_yaml import beside
 from opslib.core.text import cut, number, printable, tick
 
 if TYPE_CHECKING:
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 NAMED = 8  # lines that can be told apart in one panel
 _SHORT, _LONGEST = 6, 16  # characters of a name
 _FAR = 8.0  # a threshold so many times above the data would flatten it
-_SECONDS = ((3 * 86400, 86400, "d"), (3 * 3600, 3600, "h"), (180, 60, "min"), (1, 1, "s"))
-_BYTES = ((1e12, 1e12, "TB"), (1e9, 1e9, "GB"), (1e6, 1e6, "MB"), (1e3, 1e3, "kB"))
+_STEPS: Any = beside(__file__, "panels")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Panel:
     def scaled(self) -> Panel:
         """The same in the unit that its axis counts in: 0.04 s as 40 ms, 7,200 s as 120 min."""
         top = max([self.highest, *(value for _, value in self.near)])
-        steps = {"s": _SECONDS, "bytes": _BYTES}.get(self.unit, ())
+        steps = _STEPS.get(self.unit, ())
         small = (0, 0.001, "ms") if self.unit == "s" and top else (0, 1.0, self.unit)
         _, factor, unit = next((step for step in steps if top >= step[0]), small)
         lines = [Line(line.label, line.values / factor) for line in self.lines]

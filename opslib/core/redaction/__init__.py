@@ -21,6 +21,9 @@ _ORDINARY = re.compile(  # it would mask these words, each day and what is in a 
     r"|\d{4}-\d\d-\d\d(?:[T ][\d:.+Z-]*)?|[a-z]{2}(?:-[a-z]+){1,2}-\d"
 )
 _IMAGE = re.compile(r"image/(?!svg\+xml$)")
+_PICTURE = re.compile(
+    r"(data:image/(?:png|jpeg|gif|webp);base64,[\w+/=]{1000,})"
+)  # the same in HTML
 # What stands where a text was cut, perhaps after half of an escape.
 _CUT = re.compile(
     r"(?:\ufffd|(?:(?<=%)|%)[0-9a-fA-F]?|(?:(?<=&)|&)[#\w]{0,8}"
@@ -112,7 +115,8 @@ class Redactor:
     def mask(self, text: str) -> str:
         """The text with every known value and every known shape of a credential masked."""
         if len(text) > _SHORT:
-            return self._masked(text)
+            around = enumerate(_PICTURE.split(text))
+            return "".join(part if at % 2 else self._masked(part) for at, part in around)
         return self._often(text, self._registered) if text else text
 
     def _masked(self, text: str) -> str:
