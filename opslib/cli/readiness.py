@@ -7,17 +7,14 @@ import click
 from opslib import alarms, session
 from opslib.catalogue import procedures, runbooks
 from opslib.cli import given
-from opslib.core import Json, OpsError, Target, UsageError, console, targets
+from opslib.core import Json, OpsError, Target, UsageError, beside, console, targets
 from opslib.incidents import clocks, incidents
 from opslib.records import Record, list_records
 
 _STATUS = """\b
 Exit status: 0 each alarm leads to a procedure; 4 one leads nowhere, or is not there;
 5 none does, and the alarms of a target could not be looked at; 2 usage."""
-_ALARM = ("leads to", "alarm", "target", "procedure", "state")
-_ENTRY = ("entry", "effect", "ran", "by", "outcome", "rehearsed", "by", "outcome")
-
-_PRACTISED = ("practised", "tries", "last (UTC)", "incident", "to detect", "to mitigate")
+_HEADERS: Json = beside(__file__, "readiness")
 
 
 @click.command(epilog=_STATUS)
@@ -157,7 +154,7 @@ def _as_text(found: Json) -> str:
     ]
     if found["not_looked_at"]:
         parts.append(f"Alarms were not looked at, only the file was: {found['not_looked_at']}")
-    tables = ((_ALARM, led), (_ENTRY, ways), (_PRACTISED, tried))
+    tables: Any = zip(_HEADERS.values(), (led, ways, tried), strict=True)
     return "\n\n".join([*parts, *(console.table(*each) for each in tables if each[1])])
 
 

@@ -130,16 +130,20 @@ def broken_off(record: Record, details: Json) -> list[str]:
 
 def listed(found: list[Record]) -> str:
     if not found:
-        there = len(index.ids())
-        return (
-            f"No record fits; there are {there} in all: opslib records" if there else "No records."
-        )
+        return "No record fits. All of them: opslib records" if index.ids() else "No records."
     header = ("outcome", "id", "name", "target", "started (UTC)", "took", "verdict")
-    rows = []
-    for r in found:
-        when, took = f"{r.started:%Y-%m-%d %H:%M:%S}", f"{r.seconds:.0f} s"
-        verdict = textwrap.shorten(r.verdict or "", 100)
-        rows.append((r.outcome, r.id, r.name, r.target, when, took, verdict))
+    rows = [
+        (
+            r.outcome,
+            r.id,
+            r.name,
+            r.target,
+            f"{r.started:%Y-%m-%d %H:%M:%S}",
+            f"{r.seconds:.0f} s",
+            textwrap.shorten(r.verdict or "", 100),
+        )
+        for r in found
+    ]
     return console.table(header, rows)
 
 

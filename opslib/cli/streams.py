@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
+
 from opslib.core import OpsError, console, redaction, text
 
 
@@ -15,6 +17,18 @@ def written(name: str, **said: Any) -> str:
     made = text.templates(Path(__file__).parent)
     made.filters["plain"] = console.plain
     return str(made.get_template(f"{name}.txt").render(**said)).rstrip("\n")
+
+
+def put(text: str, output: Path | None) -> None:
+    """To stdout, or into a new file, never over one that is there. Raises OpsError."""
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+    except OSError as exc:
+        raise OpsError(f"{output} cannot be written: {exc.strerror}.") from exc
 
 
 class Lines:

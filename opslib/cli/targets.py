@@ -1,12 +1,13 @@
 """The commands `opslib target …`: the targets there are, what is wrong in a file, a first file."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
 
 from opslib.catalogue import described
-from opslib.cli import given
+from opslib.cli import given, streams
 from opslib.core import Json, OpsError, UsageError, console, targets
 
 _CHECKED = """\b
@@ -73,7 +74,12 @@ def _problems(name: str) -> list[str]:
 @click.option("-t", "--target", "known", help="In place of both: a target there is, or lab/….")
 @click.option("--prefix", default="", help="Only what has these words in its name or its tags.")
 @click.option("--name", default="", help="SYSTEM-ENVIRONMENT; else as tags and names have it.")
-@click.option("-o", "--output", help="A new file, never one that is there; else to stdout.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A new file, never one that is there; else to stdout.",
+)
 @click.option("--data/--no-data", default=True, help="Look at API and database, too.")
 def discover(
     profile: str | None,
@@ -81,7 +87,7 @@ def discover(
     known: str | None,
     prefix: str,
     name: str,
-    output: str | None,
+    output: Path | None,
     data: bool,
 ) -> None:
     """Write a first target's file from what is in an account. It only reads: lists and describes,
@@ -91,16 +97,10 @@ def discover(
 
     if bool(known) == bool(region):
         raise UsageError("Say where to look: --region (and --profile), or -t TARGET.")
-    if output and os.path.lexists(output):
+    if output and os.path.lexists(output):  # told before all is read
         raise UsageError(f"{output} is there already, and is left alone. Name a new file.")
     ops = session.connect(known) if known else session.visit(profile, str(region))
     text = discovery.written(discovery.discover(ops, prefix, name, data))
-    if not output:
-        click.echo(text, nl=False)
-        return
-    try:
-        with open(output, "x", encoding="utf-8") as made:
-            made.write(text)
-    except OSError as exc:
-        raise UsageError(f"Cannot write {output}: {exc.strerror}.") from exc
-    click.echo(f"{output}: {text.count('# ?')} places to look at.", err=True)
+    streams.put(text.rstrip("\n"), output)
+    if output:
+        click.echo(f"{output}: {text.count('# ?')} places to look at.", err=True)

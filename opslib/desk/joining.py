@@ -3,10 +3,8 @@
 from typing import Any
 
 from opslib.core import Connection, Findings, waiting
-from opslib.core.checks.plots import Picture
 from opslib.core.plans.verdicts import Verdict
 from opslib.desk import answers, approving, commands, following, watching
-from opslib.pages import pictures
 
 _PACE = 0.5  # seconds
 
@@ -17,7 +15,7 @@ def join(shell: Any, ops: Connection, kept: bool) -> None:
     `kept`: this kernel is for a sitting.
     """
     if not kept:
-        line = commands.command("open", ops.target.name) or f"opslib open NAME -t {ops.target.name}"
+        line = commands.command("open", ops.target.name) or "opslib open NAME -t TARGET"
         print(
             "Nothing that is looked at here is kept: this notebook is no sitting, as those in "
             f"records/sittings are. Only a change that is applied is. Work in a sitting: {line}"
@@ -37,12 +35,7 @@ def join(shell: Any, ops: Connection, kept: bool) -> None:
         shell.events.register("post_execute", offer)
         return verdict._repr_mimebundle_()
 
-    def drawn(picture: Picture, **_: Any) -> Any:
-        data, about = picture._repr_mimebundle_()
-        return pictures.with_words(data) if pictures.is_ours(data) else data, about
-
     bundles.for_type(Verdict, shown)
-    bundles.for_type(Picture, drawn)
     bundles.for_type(Findings, below.shows)
     for module in ("pandas.core.frame", "pandas"):
         bundles.for_type_by_name(module, "DataFrame", below.shows)

@@ -24,11 +24,19 @@ from opslib.desk.panels import (
 )
 
 _PAUSE, _LONGEST, _MOST = 2.0, 1800.0, 1000  # seconds; seconds; lines
-_LEVELS = {"all lines": ("", "warning", "error"), "warnings and errors": ("warning", "error")}
-_LEVELS["errors"] = ("error",)
+_LEVELS = {
+    "all lines": ("", "warning", "error"),
+    "warnings and errors": ("warning", "error"),
+    "errors": ("error",),
+}
 # Its end is what is seen, as in a terminal: the newest line.
-_BOX = {"height": "20em", "overflow": "auto", "display": "flex", "flex_flow": "column-reverse"}
-_BOX["border"] = "1px solid var(--jp-border-color1)"
+_BOX = {
+    "height": "20em",
+    "overflow": "auto",
+    "display": "flex",
+    "flex_flow": "column-reverse",
+    "border": "1px solid var(--jp-border-color1)",
+}
 
 
 async def watch(look: Callable[[], list[Came]], seconds: float) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from opslib.core import Json, clock
+from opslib.core import Json, beside, clock
 from opslib.core.checks import severities
 from opslib.core.times import as_iso
 from opslib.incidents import levels, watching
 from opslib.incidents.incidents import Incident
 
 IN_TIME, LATE, RUNS, WAITS, UNKNOWN = "in time", "late", "runs", "waits", "unknown"
+TIMES: list[list[str]] = beside(__file__, "times")
 _ORDER = ("acknowledged", "assessed", "mitigated", "resolved", "post-mortem")
 
 
@@ -147,12 +148,3 @@ def between(incident: Incident, start: str, end: str) -> str:
     lacks = [name for name in (start, end) if name not in incident.milestones]
     passed = lasted(incident, start, end)
     return minutes(passed) if passed is not None else f"unknown: {' and '.join(lacks)} not marked"
-
-
-TIMES = (
-    ("time to detect", "began", "detected"),
-    ("time to acknowledge", "detected", "acknowledged"),
-    ("time to mitigate", "began", "mitigated"),
-    ("time to find the cause", "detected", "cause-found"),
-    ("time to resolve", "began", "resolved"),
-)

@@ -61,7 +61,7 @@ def _output(out: Any, above: dict[tuple[Any, ...], int]) -> Any:
     ours = ours if isinstance(ours, dict) else {}
     if "verdict" in ours:  # it is the page's headline
         return {**out, "verdict": True}
-    if "image/png" in data and "text/html" not in data:
+    if "image/png" in data and ("picture" in ours or "text/html" not in data):
         return {**out, "panels": pictures.panels(data, ours.get("picture"))}
     found = [f for f in ours.get("findings") or () if isinstance(f, dict)]
     if not found:

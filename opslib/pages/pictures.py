@@ -4,9 +4,7 @@ import base64
 import io
 from typing import Any, NamedTuple
 
-from opslib.core import Json, escaped
 from opslib.core.checks.plots import CELL
-from opslib.core.findings import MIME
 
 
 class Shown(NamedTuple):
@@ -15,18 +13,6 @@ class Shown(NamedTuple):
     address: str
     words: str
     own: bool
-
-
-def is_ours(data: Json) -> bool:
-    """Whether an output is a picture that opslib drew."""
-    return "image/png" in data and "picture" in (data.get(MIME) or {})
-
-
-def with_words(data: Json) -> Json:
-    """The same for JupyterLab, which says no word of a PNG to who does not see it: as HTML."""
-    words, source = escaped(data["text/plain"]), _address(data["image/png"].replace("\n", ""))
-    image = f'<img class="jp-needs-light-background" alt="{words}" src="{source}">'
-    return {**data, "text/html": image}
 
 
 def panels(data: dict[str, Any], said: Any) -> list[Shown]:

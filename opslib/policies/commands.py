@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from opslib.cli import completion, given
-from opslib.core import OpsError, console
+from opslib.cli import completion, given, streams
+from opslib.core import console
 from opslib.policies.called import APPLY, PREVIEW, ROLE, called
 
 
@@ -24,14 +24,6 @@ def policy(name: str, target: str, kind: str | None, output: Path | None) -> Non
     """
     found, kind = called(name, target), kind or PREVIEW
     made = found.policy(kind)
-    text = json.dumps(made, indent=2)
-    if output is None:
-        click.echo(text)
-    else:
-        try:
-            with output.open("x", encoding="utf-8") as file:  # never over one that is there
-                file.write(text + "\n")
-        except OSError as exc:
-            raise OpsError(f"{output} cannot be written: {exc.strerror}.") from exc
+    streams.put(json.dumps(made, indent=2), output)
     for note in found.notes(kind, made):
         click.echo(console.plain(note), err=True)

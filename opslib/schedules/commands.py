@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from opslib.cli import given
-from opslib.core import Json, console, unknown_name
+from opslib.core import console, unknown_name
 from opslib.schedules import installing, ledger, running, schedules, standing
 from opslib.schedules.ledger import Busy
 from opslib.schedules.standing import Standing
@@ -38,10 +38,11 @@ def show(name: str | None) -> Any:
     text, turn = "No schedule. Write one: docs/schedules.md", ledger.last_turn()
     if found:
         text = console.table(_HEADER, [_row(each) for each in found])
-    last = f"last run-due: {turn['began'][:16]} UTC on {_turn(turn)['host']}" if turn else _NEVER
+    said = {"began": turn["began"], "host": ledger.machine(turn["host"])} if turn else {}
+    last = f"last run-due: {said['began'][:16]} UTC on {said['host']}" if said else _NEVER
     _complain([*wrong, last])
     rows = [each.as_dict() for each in found]
-    return {"schedules": rows, "wrong": wrong, "run_due": _turn(turn)}, text, 2 if wrong else 0
+    return {"schedules": rows, "wrong": wrong, "run_due": said}, text, 2 if wrong else 0
 
 
 _NEVER = "run-due never ran: nothing runs by itself until it does. Look: opslib schedule install"
@@ -64,10 +65,6 @@ def _row(each: Standing) -> list[str]:
     next_ = f"{each.next:%Y-%m-%d %H:%M}"
     words = [each.outcome, each.schedule, each.runs, each.target, each.when, last, each.record]
     return [*words, next_, missed]
-
-
-def _turn(turn: Json | None) -> Json:
-    return {"began": turn["began"], "host": ledger.machine(turn["host"])} if turn else {}
 
 
 def _complain(lines: list[str]) -> None:

@@ -13,7 +13,6 @@ from tornado.web import HTTPError
 from traitlets import Bool
 
 from opslib.core import paths
-from opslib.pages import pictures
 from opslib.records.sittings import cells, places
 from opslib.records.sittings.hearing import SCRIPT, WIDGET
 
@@ -44,15 +43,10 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
             self.notary.mark_cells(nb, True)
 
     async def get(self, path: str, *args: Any, **more: Any) -> Any:
-        """A sitting with what was run while no page of it was open, or after it was last saved;
-        pictures with their words.
-        """
+        """A sitting with what was run while no page of it was open, or after it was last saved."""
         model = await super().get(path, *args, **more)
         if model["type"] == "notebook" and model["content"]:
             cells.put_back(model["content"]["cells"], Path(path).stem)
-            for out in (o for c in model["content"]["cells"] for o in c.get("outputs", ())):
-                if pictures.is_ours(out.get("data", {})):
-                    out["data"] = pictures.with_words(out["data"])
         return model
 
     async def save(self, model: Any, path: str = "") -> Any:
@@ -91,10 +85,9 @@ class Contents(AsyncLargeFileManager):  # type: ignore[misc]
                 raise HTTPError(403, _NOT_CHANGED.format(path))
 
     def _may_change(self, path: str) -> bool:
-        place, kept = self._place(path), paths.records().resolve()
-        if place.is_relative_to(kept):
-            worked_in = places.FOLDER in place.relative_to(kept).parts[:1]
-            return worked_in or place.stem == _WRITTEN_ON
+        place = self._place(path)
+        if place.is_relative_to(paths.records().resolve()):
+            return place.stem == _WRITTEN_ON or place.is_relative_to(places.folder().resolve())
         return self.editable or not self._in_catalogue(path)
 
     def _in_catalogue(self, path: str) -> bool:

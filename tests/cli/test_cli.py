@@ -358,7 +358,7 @@ def test_records_are_listed_shown_and_verified(
     assert Path(row["page"]).is_file()
     assert record.id in said(capsys, "records")
     nothing = said(capsys, "records", "--outcome", "failed")
-    assert nothing == "No record fits; there are 1 in all: opslib records\n"
+    assert nothing == "No record fits. All of them: opslib records\n"
     later = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
     with pytest.raises(SystemExit):
         commands.main(["records", "--since", later])

@@ -115,3 +115,10 @@ def test_bars_lie_on_each_other_and_the_picture_stays_small_and_white() -> None:
     assert image.size == (1000, 500)
     assert image.getpixel((0, 0)) == (255, 255, 255)
     assert len(png) < 40_000
+
+
+def test_a_picture_has_its_words_for_who_does_not_see_it_wherever_it_is_opened() -> None:
+    data, _ = plots.Picture(b"png", 'errors: "now" 3 < 5')._repr_mimebundle_()
+    words = 'alt="errors: &quot;now&quot; 3 &lt; 5" src="data:image/png;base64,cG5n">'
+    assert data["text/html"].endswith(words)
+    assert "text/html" not in plots.Picture(b"", "Nothing to draw")._repr_mimebundle_()[0]

@@ -136,3 +136,11 @@ def test_a_variable_or_a_header_that_sounds_secret_is_one(name: str) -> None:
 )
 def test_what_only_names_a_secret_or_sounds_like_none_is_shown(name: str, value: str) -> None:
     assert not names_a_secret(name, value)
+
+
+def test_a_picture_in_html_stays_whole_and_what_is_beside_it_is_masked() -> None:
+    redactor = Redactor()
+    redactor.register("QUJDRUZHSElKSw", "db:password")
+    image = f"data:image/png;base64,{'A' * 1100}QUJDRUZHSElKSw{'A' * 1100}="
+    said = redactor.mask(f'<img alt="QUJDRUZHSElKSw" src="{image}"> QUJDRUZHSElKSw')
+    assert said == f'<img alt="[secret db:password]" src="{image}"> [secret db:password]'

@@ -12,7 +12,6 @@ import pytest
 from tornado.web import HTTPError
 
 from opslib.core import paths
-from opslib.core.checks.plots import Picture
 from opslib.records import records
 from opslib.records.sittings import cells
 from opslib.records.sittings.hearing import WIDGET
@@ -86,17 +85,6 @@ def test_a_record_is_shown_and_stays_as_it_was_sealed(home: Path) -> None:
     written_on = home / "records" / "incidents" / "inc-1" / "post-mortem.ipynb"
     written_on.parent.mkdir(parents=True)
     asyncio.run(manager.save(model, written_on.relative_to(home).as_posix()))
-
-
-def test_a_picture_is_shown_with_its_words_to_who_does_not_see_it(home: Path) -> None:
-    manager: Any = _manager(home)
-    data = Picture(b"png", 'errors: "now" 3 < 5')._repr_mimebundle_()[0]
-    out = nbformat.v4.new_output("display_data", data)
-    cell = nbformat.v4.new_code_cell("1", outputs=[out])
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), home / "kept.ipynb")
-    (shown,) = asyncio.run(manager.get("kept.ipynb"))["content"]["cells"]
-    said = shown["outputs"][0]["data"]["text/html"]
-    assert 'alt="errors: &quot;now&quot; 3 &lt; 5" src="data:image/png;base64,cG5n"' in said
 
 
 def test_a_sitting_is_saved(home: Path) -> None:

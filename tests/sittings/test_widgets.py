@@ -15,7 +15,6 @@ import nbformat
 import pytest
 
 from opslib import connect, functions
-from opslib.core.findings import MIME
 from opslib.core.tables import UTC_TIME, frame
 from opslib.desk import approving
 from opslib.records import reading, verification
@@ -247,19 +246,6 @@ def test_a_copy_of_a_sitting_that_lies_elsewhere_says_that_nothing_is_kept(
     assert "Nothing that is looked at here is kept" in told
     assert f"Work in a sitting: opslib open bluemoxon/deep-health -t {TARGET}\n" in told
     assert reading.list_records() == []
-
-
-@pytest.mark.slow
-def test_a_picture_has_words_for_who_does_not_see_it_and_a_record_keeps_it_once(desk: Open) -> None:
-    at = desk("metrics/dashboard")
-    for cell in [*at.cells][: [*at.cells].index("form") + 2]:
-        at.run(cell)
-    at.run("mine", "from opslib.core.checks import plots\nplots.bars('Rows', 'count', ['a'], [3])")
-    at.run("shown", "get_ipython().display_formatter.format(_)[0]['text/html'][:80]")
-    assert 'alt="Rows (count): a 3" src="data:image/p' in at.shown
-    at.leave()
-    (run,) = _runs(_only(), "mine")
-    assert {*run["outputs"][0]["data"]} == {"image/png", "text/plain", MIME}
 
 
 @pytest.mark.slow

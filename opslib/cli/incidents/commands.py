@@ -26,7 +26,6 @@ _OF = click.option(
     shell_complete=completion.incidents,
 )
 _KEPT = click.option("--kept", is_flag=True, help="From what is kept; do not ask the account.")
-_json = given.as_json("text")
 
 
 @click.group()
@@ -104,8 +103,7 @@ def mark(milestone: str, at: str, id: str) -> None:
 @_OF
 def tie(ids: tuple[str, ...], id: str) -> None:
     """Tie records of before or of elsewhere; runs on the target tie themselves."""
-    found = known.tie(ids, id)
-    click.echo(f"{found.id}: {len(known.tied(found))} records are tied")
+    _tied(known.tie(ids, id))
 
 
 @incident.command()
@@ -113,7 +111,10 @@ def tie(ids: tuple[str, ...], id: str) -> None:
 @_OF
 def untie(record: str, id: str) -> None:
     """A record that has nothing to do with it."""
-    found = known.untie(record, id)
+    _tied(known.untie(record, id))
+
+
+def _tied(found: Any) -> None:
     click.echo(f"{found.id}: {len(known.tied(found))} records are tied")
 
 
@@ -154,11 +155,11 @@ def end(id: str, no_look: bool) -> NoReturn:
 
 @incident.command()
 @_OF
-@_json
 @click.option("--csv", "as_csv", is_flag=True, help="For a spreadsheet.")
 @click.option("--md", "as_md", is_flag=True, help="As a Markdown table.")
 @_KEPT
-def timeline(id: str, as_json: bool, as_csv: bool, as_md: bool, kept: bool) -> None:
+@given.shown("text")
+def timeline(id: str, as_csv: bool, as_md: bool, kept: bool) -> Any:
     """What happened, in its order: alarms, deployments, others' changes, runs, notes, milestones.
 
     The account is asked, and what it says is kept as a record.
@@ -167,17 +168,14 @@ def timeline(id: str, as_json: bool, as_csv: bool, as_md: bool, kept: bool) -> N
     if not kept:
         _look_back(found)
     made = timelines.timeline(found)
-    if as_json:
-        rows = [row.as_dict() for row in made.rows]
-        click.echo(console.as_json({**found.as_dict(), "rows": rows, "unseen": made.unseen}))
-    elif as_csv:
-        click.echo(timelines.as_csv(made.rows), nl=False)
-    elif as_md:
-        click.echo(timelines.as_markdown(made.rows))
-    else:
-        click.echo(texts.timeline(made))
     for line in made.unseen:
         click.echo(f"opslib: not seen: {console.plain(line)}", err=True)
+    if as_csv:
+        text = timelines.as_csv(made.rows).rstrip("\r\n")
+    else:
+        text = timelines.as_markdown(made.rows) if as_md else texts.timeline(made)
+    rows = [row.as_dict() for row in made.rows]
+    return {**found.as_dict(), "rows": rows, "unseen": made.unseen}, text
 
 
 def _look_back(found: Any) -> None:

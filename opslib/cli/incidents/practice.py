@@ -99,12 +99,15 @@ def _started(about: dict[str, Any], rang: set[str], put: dict[str, str], to_stde
 @click.pass_context
 def mend(context: click.Context, drill: str | None, target: str | None, as_json: bool) -> None:
     """Take the fault DRILL out, or every fault."""
-    was_on = (the_lab.status() or {}).get("broken", ())
+    before = _on()
     context.invoke(plain.mend, drill=drill, target=target, as_json=as_json)
-    still = [(each["drill"], each["target"]) for each in the_lab.status().get("broken", ())]
-    for each in was_on:
-        if (each["drill"], each["target"]) not in still:
-            _told(each["target"], each["drill"], "opslib lab mend")
+    for on, mended in before - _on():
+        _told(on, mended, "opslib lab mend")
+
+
+def _on() -> set[tuple[str, str]]:
+    """The targets that have a drill, and which."""
+    return {(each["target"], each["drill"]) for each in (the_lab.status() or {}).get("broken", ())}
 
 
 def _ends(name: str) -> None:

@@ -101,8 +101,8 @@ def prune(older: str, keep: int, apply: bool) -> Any:
 @click.option(
     "--days", type=click.IntRange(min=1), default=400, show_default=True, help="Locked for so long."
 )
-@given.shown()
-def anchor(days: int) -> Any:
+@given.JSON
+def anchor(days: int, as_json: bool) -> None:
     """Put the head of the chain where no writer of records can change it: S3 with Object Lock.
 
     OPSLIB_ANCHOR=s3://bucket/prefix names the place; `records verify` compares with what is there.
@@ -110,9 +110,12 @@ def anchor(days: int) -> Any:
     from opslib.records.chain import anchors
 
     put = anchors.anchor(days)
+    if as_json:
+        click.echo(console.as_json(vars(put)))
+        return
+    click.echo(put.head)
     how = "anchored" if put.new else "was anchored already"
     click.echo(f"{how}: {put.where}, locked until {put.until:%Y-%m-%d}", err=True)
-    return vars(put), put.head
 
 
 @click.command()

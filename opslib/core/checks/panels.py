@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAMED = 8  # lines that can be told apart in one panel
 _SHORT, _LONGEST = 6, 16  # characters of a name
 _FAR = 8.0  # a threshold so many times above the data would flatten it
-_STEPS = beside(__file__, "panels")
+_STEPS: Any = beside(__file__, "panels")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from opslib.core.checks.drawing import CELL, page
 from opslib.core.checks.marks import MARKS
 from opslib.core.checks.panels import Line, Panel, words
 from opslib.core.findings import MIME, Finding, Findings
-from opslib.core.tables import Frame, Json
+from opslib.core.tables import Frame, Json, escaped
 from opslib.core.text import number
 from opslib.core.times import Window, moment
 
@@ -51,9 +51,12 @@ class Picture:
 
         if not self.png:
             return {"text/plain": self.words}, {}
-        picture = base64.b64encode(self.png).decode()
+        picture, words = base64.b64encode(self.png).decode(), escaped(self.words)
+        source = f"data:image/png;base64,{picture}"
         data = {
             "image/png": picture,
+            # For who does not see it: JupyterLab says no word of a PNG.
+            "text/html": f'<img class="jp-needs-light-background" alt="{words}" src="{source}">',
             "text/plain": self.words,
             MIME: {"picture": {"panels": self.panels}},
         }

@@ -21,7 +21,6 @@ from opslib.incidents.papers.people import Hidden
 from opslib.incidents.timelines import Timeline
 from opslib.records import copies, files, index, reading
 from opslib.records.chain import database
-from opslib.records.records import Record
 
 _TEXT = (".html", ".ipynb", ".md", ".json", ".csv", ".txt")
 _NAMED = (("approval", "by"), ("approval", "second"), ("approved", "by"), ("plan", "maker"))
@@ -53,15 +52,12 @@ class _Made:
     """The files by their names in the zip."""
 
     def __init__(self, incident: Incident, hide: bool) -> None:
-        self.incident, self.left_out = incident, list[str]()
+        tied = incidents.tied(incident)
+        self.incident, self._records = incident, [r for r in tied if r.ended]
+        later = "it still runs, export again when it has ended"
+        self.left_out = [f"record {r.id}: {later}" for r in tied if not r.ended]
         self._place = f"records/{documents.FOLDER}/{incident.id}"
         self.files: dict[str, bytes] = {}
-        self._records, runs = list[Record](), "it still runs, export again when it has ended"
-        for record in incidents.tied(incident):
-            if record.ended:
-                self._records.append(record)
-            else:
-                self.left_out.append(f"record {record.id}: {runs}")
         made = timelines.timeline(incident)
         if made.looked and made.looked.id not in {r.id for r in self._records}:
             self._records.append(made.looked)

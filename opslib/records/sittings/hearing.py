@@ -5,7 +5,6 @@ from typing import Any
 from nbclient.client import NotebookClient
 from nbformat import v4
 
-from opslib.pages import pictures
 from opslib.records.outputs import Capped, Outputs
 
 _SHOWN = {
@@ -78,12 +77,9 @@ class Shown(Capped, NotebookClient):  # type: ignore[misc]
         self.capped = outputs
 
     def take(self, number: int, message: Any) -> None:
-        """What the run of that number shows; of a widget what stands in its place, of a picture
-        one form.
-        """
+        """What the run of that number shows; of a widget what stands in its place."""
         message = {**message, "header": {**message["header"]}}  # nbclient makes an update none
-        if data := message["content"].get("data"):
-            gone = {WIDGET, "text/html"} if pictures.is_ours(data) else {WIDGET}
-            kept = {kind: each for kind, each in data.items() if kind not in gone}
+        if WIDGET in (data := message["content"].get("data") or {}):
+            kept = {kind: each for kind, each in data.items() if kind != WIDGET}
             message = {**message, "content": {**message["content"], "data": kept}}
         self.process_message(message, self.nb["cells"][number], number)

@@ -11,28 +11,14 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from opslib.core import Json, OpsError, UsageError, redaction
+from opslib.core import Json, OpsError, UsageError, beside, redaction
 from opslib.records import copies, index
 from opslib.records.chain import database
 from opslib.records.records import COLUMNS, Record
 
 _LONGEST = 200_000  # characters of a record that can be found
 _LONG_WORD = 60
-_MAKE = {
-    "sqlite": ["CREATE VIRTUAL TABLE IF NOT EXISTS record_words USING fts5(id UNINDEXED, words)"],
-    "postgresql": [
-        "CREATE TABLE IF NOT EXISTS record_words (id VARCHAR(40) PRIMARY KEY, words TSVECTOR)",
-        "CREATE INDEX IF NOT EXISTS record_words_gin ON record_words USING gin (words)",
-    ],
-}
-_PUT = {
-    "sqlite": "INSERT INTO record_words (id, words) VALUES (:id, :words)",
-    "postgresql": "INSERT INTO record_words VALUES (:id, to_tsvector('simple', :words))",
-}
-_FIND = {
-    "sqlite": "SELECT id FROM record_words WHERE record_words MATCH :asked",
-    "postgresql": "SELECT id FROM record_words WHERE words @@ to_tsquery('simple', :asked)",
-}
+_SQL: Json = beside(__file__, "words")  # by the kind of database
 
 
 class Hit(NamedTuple):
@@ -73,7 +59,7 @@ def search(
             if how == "sqlite"
             else " & ".join(f"{w}:*" for w in asked)
         )
-        hit = sa.text(_FIND[how]).bindparams(asked=joined).columns(rows.c.id).subquery("hit")
+        hit = sa.text(_SQL[how]["find"]).bindparams(asked=joined).columns(rows.c.id).subquery("hit")
         where = [rows.c.started >= since.isoformat()] if since else []
         where += [rows.c.target.in_(targets)] if targets is not None else []
         every = sa.func.count().over().label("number")
@@ -110,10 +96,10 @@ def _unread(*columns: Any) -> sa.Select[Any]:
 def _ready(connection: sa.Connection) -> str:
     """The kind of database, whose index of words is made when it is missing."""
     how = connection.dialect.name
-    if how not in _MAKE:
-        raise OpsError(f"Records cannot be searched in an index in {how}: only {', '.join(_MAKE)}.")
+    if how not in _SQL:
+        raise OpsError(f"Records cannot be searched in an index in {how}: only {', '.join(_SQL)}.")
     if not sa.inspect(connection).has_table("record_words"):
-        for statement in _MAKE[how]:
+        for statement in _SQL[how]["make"]:
             connection.execute(sa.text(statement))
     return how
 
@@ -137,7 +123,7 @@ def add(id: str, line: str) -> None:
 def _put(connection: sa.Connection, how: str, id: str, text: str) -> None:
     text = redaction.mask(text)[:_LONGEST]
     connection.execute(sa.insert(database.texts).values(id=id, said=text))
-    connection.execute(sa.text(_PUT[how]), {"id": id, "words": " ".join(_split(text))})
+    connection.execute(sa.text(_SQL[how]["put"]), {"id": id, "words": " ".join(_split(text))})
 
 
 def fill() -> int:
