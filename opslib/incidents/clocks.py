@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from opslib.core import Json, clock
+from opslib.core import Json, beside, clock
 from opslib.core.checks import severities
 from opslib.core.times import as_iso
 from opslib.incidents import levels, watching
@@ -149,10 +149,4 @@ def between(incident: Incident, start: str, end: str) -> str:
     return minutes(passed) if passed is not None else f"unknown: {' and '.join(lacks)} not marked"
 
 
-TIMES = (
-    ("time to detect", "began", "detected"),
-    ("time to acknowledge", "detected", "acknowledged"),
-    ("time to mitigate", "began", "mitigated"),
-    ("time to find the cause", "detected", "cause-found"),
-    ("time to resolve", "began", "resolved"),
-)
+TIMES: list[tuple[str, str, str]] = beside(__file__, "times")

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from opslib.core import UNSURE, Finding, Json, OpsError, cut
+from opslib.core import UNSURE, Finding, Json, OpsError, beside, cut
 from opslib.core.findings import MIME
 from opslib.core.text import plain
 from opslib.core.times import as_iso
@@ -164,12 +164,7 @@ def together(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 CORRECTED = " (corrected later)"  # at the end of a milestone that is marked at another time
-_EVENTS = {  # kind of row, and what is said of it; of others nothing is
-    "start": ("incident", "incident started: {title} (severity {severity}{rings})"),
-    "note": ("note", "{kind}: {text}"),
-    "mark": ("milestone", "{milestone}{late}"),
-    "end": ("incident", "incident ended"),
-}
+_EVENTS = beside(__file__, "timelines")
 
 
 def _of_events(incident: Incident) -> Iterator[Row]:
