@@ -33,14 +33,7 @@ CLIENTS = dtypes("""
 """)
 SLOW = {"time": UTC_TIME, "took_ms": "float64", "command": "str"}
 _BETWEEN = 2.0  # seconds between two looks: counters of INFO are since the server's start
-# Not told by an older server, or one without a limit: nought. Of the counters, what rose counts.
-_LIMITS = ("maxmemory", "maxclients")
-_COUNTERS = ("evicted_keys", "rejected_connections", "keyspace_hits", "keyspace_misses")
-_SHARES = (
-    ("full", "used_memory", "maxmemory"),
-    ("taken", "connected_clients", "maxclients"),
-    ("found", "keyspace_hits", "reads"),
-)
+_COUNTED = beside(__file__, "counters")
 _SLOW_MS = 100.0
 _UNUSED, _IDLE_SECONDS = 50, 60  # connections that a pool may well keep
 
@@ -67,10 +60,10 @@ def check_cache(ops: Connection) -> Findings:
 
 def _told(first: Json, then: Json) -> Iterator[Finding]:
     """By the table beside this module; with shares of limits, and what rose between two looks."""
-    told: Json = dict.fromkeys(_LIMITS + _COUNTERS, 0) | then
-    told |= {f"{key} rise": told[key] - first.get(key, 0) for key in _COUNTERS}
+    told: Json = dict.fromkeys(_COUNTED["limits"] + _COUNTED["counters"], 0) | then
+    told |= {f"{key} rise": told[key] - first.get(key, 0) for key in _COUNTED["counters"]}
     told["reads"] = told["keyspace_hits"] + told["keyspace_misses"]
-    for share, part, most in _SHARES:
+    for share, part, most in _COUNTED["shares"]:
         told[share] = told[part] / told[most] if told[most] else 0.0
     return sayings(beside(__file__, "info"), told)
 

@@ -11,7 +11,6 @@ from opslib.core import UsageError, beside
 
 _UNSURE = "unsure"  # what is meant by "I do not know yet"
 _WORD = re.compile(r"[^\W_]+")
-_WEIGHTS = {"title": 1.0, "symptom": 1.0, "heading": 1.0, "alarm": 0.8, "note": 0.6, "prose": 0.3}
 _WHOLE = 9.0  # of a text that says what was asked and nothing else: more than all the rest
 _ENDINGS = 4  # so many are tried of a word that is being typed
 _ALIKE = 0.8  # of difflib: one letter of five is wrong
@@ -46,6 +45,7 @@ class Index:
         said = beside(__file__, "words")
         self._starts = {name: each.get("first", []) for name, each in said["means"].items()}
         self._queries = {name: _any_of(each["said"]) for name, each in said["means"].items()}
+        self._weights = said["weights"]
         self._nothing = set(_words(said["nothing"]))
         every = [row.text for row in rows]
         every += [" ".join(map(str, each["said"])) for each in said["means"].values()]
@@ -130,7 +130,7 @@ class Index:
         for of, kind, text, fits in self._db.execute(query, (" OR ".join(parts),)):
             shown = "" if kind == "note" else text
             whole = kind != "prose" and asked.told == {*_words(text)} - self._nothing
-            score = _WHOLE if whole else fits * _WEIGHTS[kind] / self._rare
+            score = _WHOLE if whole else fits * self._weights[kind] / self._rare
             found.setdefault(of, []).append((score, shown))
         return found
 

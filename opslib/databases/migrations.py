@@ -21,6 +21,7 @@ from opslib.core import (
     Step,
     UsageError,
     answer,
+    beside,
     check,
     dtypes,
     frame,
@@ -79,7 +80,7 @@ def find_state(ops: Connection) -> State:
     facts = ops.target["database"]
     has = str(sql.value(ops, newest(facts)) or "")
     bare = not has and sql.query(ops, _OTHERS, table=quoted(facts["migrations"])).size > 0
-    return State(ops.target.name, has, _needed(ops), _tool(facts) in _ORDERED, bare)
+    return State(ops.target.name, has, _needed(ops), _tool(facts) in _TOLD["ordered"], bare)
 
 
 _OTHERS = """SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
@@ -105,20 +106,9 @@ def _needed(ops: Connection) -> str:
     return str(answer.get(head["field"], "")) if isinstance(answer, dict) else ""
 
 
-_ALEMBIC, _NUMBERED, _NODE = "alembic", "numbered", "node-pg-migrate"
-_ORDERED = (_NUMBERED, "flyway", _NODE)
-_NEWEST = {  # by whose table it is: the newest migration that counts, and whether they are numbered
-    # It keeps one row; several heads are joined, so that none is overlooked.
-    _ALEMBIC: "SELECT string_agg({column}, ', ' ORDER BY {column}) FROM {table}",
-    "django": "SELECT app || '.' || name FROM {table} ORDER BY id DESC LIMIT 1",
-    "prisma": "SELECT migration_name FROM {table} WHERE finished_at IS NOT NULL "
-    "AND rolled_back_at IS NULL ORDER BY started_at DESC LIMIT 1",
-    "flyway": "SELECT version FROM {table} WHERE success AND version IS NOT NULL "
-    "ORDER BY installed_rank DESC LIMIT 1",
-    _NODE: "SELECT name FROM {table} ORDER BY run_on DESC, id DESC LIMIT 1",
-    _NUMBERED: "SELECT {column}::text FROM {table} "
-    'ORDER BY length({column}::text) DESC, {column}::text COLLATE "C" DESC LIMIT 1',
-}
+_ALEMBIC, _NUMBERED = "alembic", "numbered"
+_TOLD = beside(__file__, "migrations")
+_NEWEST = _TOLD["newest"]
 
 
 def _tool(facts: Facts) -> str:
@@ -135,7 +125,7 @@ def newest(facts: Facts) -> str:
     tool = _tool(facts)
     usual = _VERSION if tool == _ALEMBIC else "version"
     column = quoted(facts.get("migrations_column", usual))
-    return _NEWEST[tool].format(column=column, table=quoted(facts["migrations"]))
+    return str(_NEWEST[tool]).format(column=column, table=quoted(facts["migrations"]))
 
 
 def state_of_first(ops: Connection) -> State:

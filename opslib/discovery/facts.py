@@ -205,13 +205,12 @@ def _said(facts: Json) -> Json:
 
 def _named(made: Draft) -> None:
     """What there is one of, as a rule."""
-    for section, key, kind, *told in known("named"):
+    for section, key, kind, told in known("named"):
         for each in made.account[kind]:
             if section in made.facts:
                 made.note(section, f"{each['name']} is there, too: which is the app's?")
                 continue
-            said = jmespath.search(told[0], each) if told else {}
-            made.facts[section] = _said({key: each["name"], **said})
+            made.facts[section] = _said({key: each["name"], **jmespath.search(told, each)})
     opens = first(name for name in made.ask("secrets[].name") if has(name, "cache"))
     if opens and "cache" in made.facts:
         made.facts["cache"]["secret"] = opens

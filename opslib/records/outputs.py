@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from opslib.core import Json, cut, redaction
+from opslib.core import Json, beside, cut, redaction
 from opslib.records.files import sha256, write_atomically
 
 CELL = 200_000  # bytes of text kept of one cell
@@ -20,15 +20,7 @@ _TRACEBACK = 20_000  # of one entry of a traceback
 _PLACE = 200  # bytes that an output takes beside what it says
 
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\n])")  # what a progress bar wrote over
-_SUFFIXES = {
-    "text/html": "html",
-    "text/plain": "txt",
-    "text/markdown": "md",
-    "application/json": "json",
-    "image/png": "png",
-    "image/jpeg": "jpg",
-    "image/svg+xml": "svg",
-}
+_SUFFIXES = beside(__file__, "outputs")
 
 
 class Outputs:
@@ -224,7 +216,7 @@ def _name(cell_index: int, suffix: str, number: int = 0) -> str:
 
 
 def _suffix(mime: str) -> str:
-    return _SUFFIXES.get(mime, "json" if "json" in mime else "txt")
+    return str(_SUFFIXES.get(mime, "json" if "json" in mime else "txt"))
 
 
 def _picture(text: str) -> str | bytes:

@@ -7,13 +7,7 @@ from opslib.workflows.machines import Machine
 
 FAILED = "execution-failed"  # the cause that findings name where none of these is known
 SIGNS = signs(beside(__file__, "histories"))
-_CAUSES = {  # of what the work says
-    "denied": "state-denied",
-    "throttled": "state-throttled",
-    "timed out": "state-unavailable",
-    "search takes no writes": "state-unavailable",
-    "item cannot be read": "item-unreadable",
-}
+_CAUSES = beside(__file__, "causes")
 _EVENTS = 1000  # the last ones of a history
 
 

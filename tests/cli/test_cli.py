@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -402,22 +401,6 @@ def test_a_read_only_records_folder_is_said_clearly(project: Project) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("opslib: Records cannot be written to")
     assert done.stdout == ""
-
-
-def test_ctrl_c_before_the_command_is_loaded_ends_it_without_a_traceback(tmp_path: Path) -> None:
-    (tmp_path / "opslib").mkdir()
-    (tmp_path / "opslib" / "__init__.py").write_text(
-        "print(1, flush=True)\nimport time\ntime.sleep(60)"
-    )
-    start = [sys.executable, "-c", "import opslib_command\nopslib_command.main()"]
-    places = os.pathsep.join(map(str, (tmp_path, paths.project_root())))
-    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    env = {**os.environ, "PYTHONPATH": places}
-    with subprocess.Popen(start, env=env, cwd=tmp_path, **pipes) as command:
-        command.stdout.readline()  # it is loading
-        command.send_signal(signal.SIGINT)
-        assert command.communicate(timeout=30)[1] == ""
-        assert command.returncode == -signal.SIGINT  # which a shell tells as 130
 
 
 def test_help_needs_no_lab_and_names_the_exit_statuses(project: Project) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from opslib import UsageError, session
-from opslib.core.connections import targets
+from opslib.core.connections import calls, targets
 from opslib.core.connections.http import authorised
 
 READ = {"text": "t0ken", "json": {"apiKey": "t0ken", "note": "n"}, "two": {"a": "1", "b": "2"}}
@@ -47,7 +47,7 @@ def test_a_secret_without_that_field_is_named_with_what_it_has() -> None:
 def test_an_address_with_a_slash_at_its_end_makes_no_path_with_two(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(session.calls, "session", lambda *_: (None, None))
+    monkeypatch.setattr(calls, "session", lambda *_: (None, None))
     facts = dict.fromkeys(("title", "system", "environment", "account", "region"), "x")
     made = targets.described(
         "shop-staging", {**facts, "production": False, "api": {"url": "https://shop.example/v1/"}}

@@ -79,7 +79,8 @@ def test_the_first_secret_stays_while_a_task_holds_it_or_nobody_knows_which_the_
 def test_where_it_is_not_described_or_boto3_lacks_it_it_is_said(
     ops: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ops.client("cognito-idp").meta.method_to_api_mapping.pop("add_user_pool_client_secret")
+    known = ops.client("cognito-idp").meta.method_to_api_mapping  # the class's own
+    monkeypatch.delitem(known, "add_user_pool_client_secret")
     with pytest.raises(Refused, match="This boto3 cannot add a secret"):
         plan_client_secret(ops, "web")
 

@@ -7,17 +7,11 @@ from pathlib import Path
 
 import opslib
 from opslib.catalogue import procedures
-from opslib.core import Json, paths
+from opslib.core import Json, beside, paths
 from opslib.records import copies, index
 from opslib.records.chain import database
 
-_MEANINGS = {
-    "opslib": "runs another version of opslib ({there} there, {here} here)",
-    "procedures": "has other notebooks of these procedures",
-    "parameters": "has another parameters/: a target's file or a runbook differs",
-    "records": "keeps records elsewhere ({there}; here {here})",
-    "index": "has another index of records, or none: OPSLIB_INDEX leads elsewhere there",
-}
+_MEANINGS = beside(__file__, "standing")
 
 
 def standing(names: Sequence[str], targets: Sequence[str], head: tuple[int, str]) -> Json:
@@ -43,7 +37,7 @@ def differs(here: Json, there: Json) -> str:
     """What a worker has that is not as it is here; empty: nothing."""
     for name, meaning in _MEANINGS.items():
         if here[name] != there.get(name):
-            return meaning.format(here=here[name], there=there.get(name, "nothing said"))
+            return str(meaning).format(here=here[name], there=there.get(name, "nothing said"))
     return ""
 
 

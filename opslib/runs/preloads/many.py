@@ -17,19 +17,7 @@ from opslib.core.connections import calls
 
 _NOT_IN_KERNELS = {"__main__", "catalogue", "cli", "pages", "runs"}
 _DRIVERS = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite")
-_SERVICES = (
-    "sts",
-    "cloudtrail",
-    "cloudwatch",
-    "cognito-idp",
-    "ec2",
-    "lambda",
-    "logs",
-    "rds",
-    "s3",
-    "secretsmanager",
-    "sqs",
-)
+_SERVICES = strict_yaml.beside(__file__, "services")
 
 
 def _do_once() -> None:
