@@ -35,20 +35,21 @@ _TYPES: dict[str, tuple[type, Callable[[str], Any]]] = {  # and how text is read
     "dict": (dict, _read),
 }
 _LONGEST = {"minutes": 5_256_000, "hours": 87_600, "days": 3_650}  # ten years
-_MARKS = ("required", "empty", "any", "all", "time", "record")
+_MARKS = ("required", "empty", "own", "any", "all", "time", "record")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """`name: type = default  # [required, empty, of functions, any, all, time, record, on|off]
+    """`name: type = default  # [required, empty, own, of functions, any, all, time, record, on|off]
     help`, a line of the cell tagged `parameters`.
 
     `required`: its default is for practice only, elsewhere it has to be given, and hold
     something, unless `empty` says that nothing is a value, too. `of`: it names
     something in that section of the target's file (`of functions or services`: in one of them);
     `any`: a name of AWS's will do as well; `all`: so does `all`. `time`: a moment as
-    `times.moment` reads it; `record`: a record's id; `words`: one of these. `own`: the target of
-    the cell, whose system's practice copy its default is of. Its default and "" are always taken.
+    `times.moment` reads it; `record`: a record's id; `words`: one of these. `own`: its default is
+    of one system, that of the cell's target, which is kept here. Its default and "" are always
+    taken.
     """
 
     name: str
@@ -67,8 +68,8 @@ class Parameter:
 
     def has_to_be_given(self, target: str) -> bool:
         """Whether nothing else says it: it is required, and its default does not count there."""
-        own = self.of or not self.default or self.own.split("-")[:-1] == target.split("-")[:-1]
-        return self.required and (self.default is None or not (own and target.startswith(LAB)))
+        there = not self.own or self.own.split("-")[:-1] == target.split("-")[:-1]
+        return self.required and (self.default is None or not (there and target.startswith(LAB)))
 
     @property
     def sections(self) -> list[str]:
@@ -90,7 +91,7 @@ def parse(source: str, where: str) -> list[Parameter]:
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
         if token.type == tokenize.COMMENT
     }
-    found, own = [], ""
+    found, home = [], ""
     for node in ast.parse(source).body:
         line = ast.get_source_segment(source, node)
         match node:
@@ -100,13 +101,13 @@ def parse(source: str, where: str) -> list[Parameter]:
                 raise UsageError(
                     f"{where}: parameters cell: {line!r} is not 'name: type = value  # help'."
                 )
-        own = default if name == "target" else own
+        home = default if name == "target" else home
         if kind not in _TYPES:
             raise UsageError(
                 f"{where}: parameters cell: type {kind!r} of {name} is none of {', '.join(_TYPES)}."
             )
         marks, help = _marks(comments.get(node.end_lineno or 0, ""), f"{where}: {name}")
-        marks = {"required": default is None, "own": own, **marks}
+        marks = {"required": default is None, **marks, "own": home * ("own" in marks)}
         found.append(Parameter(name, kind, default, help, **marks))
     return found
 
@@ -158,7 +159,7 @@ def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str
     missing = [
         p
         for p in parameters
-        if (p.name not in given and p.has_to_be_given(str(given.get("target", p.own))))
+        if (p.name not in given and p.has_to_be_given(str(given.get("target", p.own or LAB))))
         or (p.required and not p.empty and p.default != "" and found.get(p.name) == "")
     ]
     if missing:

@@ -85,7 +85,7 @@ def test_a_parameter_does_in_place_of_what_the_file_does_not_describe(file: Path
 @pytest.mark.parametrize(
     ("procedure", "described", "asked"),
     [
-        ("users/create", "users: {pool: shop}", {"email": "a@shop.example"}),
+        ("users/disable", "users: {pool: shop}", {"user": "a@shop.example"}),
         ("users/password", "users: {pool: shop}", {"user": "a@shop.example"}),
         ("mail/unsuppress", "mail: {identities: [shop.example]}", {"address": "a@shop.example"}),
         ("services/deploy", "services: {web: {cluster: c, name: web}}", {"image": "v2"}),
@@ -103,5 +103,11 @@ def test_what_one_system_practises_with_is_no_default_for_another(
 
 def test_a_system_practises_with_what_its_own_procedures_say() -> None:
     assert "user" not in runs.prepare("users/password", "lab/bluemoxon-staging", {}, apply=False)[1]
-    with pytest.raises(UsageError, match="users/create needs email"):
-        runs.prepare("users/create", "lab/dms-dev", {}, apply=False)
+    with pytest.raises(UsageError, match="users/password needs user"):
+        runs.prepare("users/password", "lab/dms-dev", {}, apply=False)
+
+
+def test_what_is_of_no_system_is_a_default_for_every_practice_copy() -> None:
+    assert "to" not in runs.prepare("databases/restore", "lab/dms-dev", {}, apply=False)[1]
+    with pytest.raises(UsageError, match="databases/restore needs to"):
+        runs.prepare("databases/restore", "dms-dev", {}, apply=False)
