@@ -38,9 +38,8 @@ _ROOM = re.compile("etention|M(in|ax)Capacity|MemorySize")  # more of it takes n
 _SET = {"enabl": "enabled", "disabl": "disabled", "suspend": "suspended", "blackh": "blackhole"}
 _NAMES = ("Sid", "Id", "ID", "Name", "name", "Key", "UUID")
 _A_NAME = re.compile(r"(Name|Id|Identifier|Arn|ARN)$")
-_HELD = re.compile(
-    r"(?i)(environment|\w*variables|customheaders)$"
-)  # what stands under it may be a secret
+# What stands under it may be a secret.
+_HELD = re.compile(r"(?i)(environment|\w*variables|customheaders)$")
 _LONG = 40_000  # characters of one resource; of a longer one a hash is kept
 WAYS: dict[str, Callable[[float, float], bool]] = {
     "falls": lambda was, now: was >= 80 and now < was / 2,

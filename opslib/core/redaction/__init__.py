@@ -21,9 +21,8 @@ _ORDINARY = re.compile(  # it would mask these words, each day and what is in a 
     r"|\d{4}-\d\d-\d\d(?:[T ][\d:.+Z-]*)?|[a-z]{2}(?:-[a-z]+){1,2}-\d"
 )
 _IMAGE = re.compile(r"image/(?!svg\+xml$)")
-_PICTURE = re.compile(
-    r"(data:image/(?:png|jpeg|gif|webp);base64,[\w+/=]{1000,})"
-)  # the same in HTML
+# The same in HTML.
+_PICTURE = re.compile(r"(data:image/(?:png|jpeg|gif|webp);base64,[\w+/=]{1000,})")
 # What stands where a text was cut, perhaps after half of an escape.
 _CUT = re.compile(
     r"(?:\ufffd|(?:(?<=%)|%)[0-9a-fA-F]?|(?:(?<=&)|&)[#\w]{0,8}"
