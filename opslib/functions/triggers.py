@@ -47,13 +47,14 @@ _NONE = (
 
 
 class _Trigger(NamedTuple):
-    """One of them. `off`, `on`: its state and what does it; `then`: what becomes of its events."""
+    """One of them. `does`: what leads to each state, paused first; `then`: what becomes of events
+    meanwhile.
+    """
 
     thing: Thing
     name: str
     state: str
-    off: tuple[str, Action]
-    on: tuple[str, Action]
+    does: dict[str, Action]
     then: str
 
 
@@ -77,30 +78,27 @@ def plan_triggers(
                 f"{each.name} is {each.state}: somebody changes it at this moment. "
                 "Nothing was changed; plan again when that has ended."
             )
-        before, after = (each.off, each.on) if resume else (each.on, each.off)
-        if each.state == after[0]:
-            notes.append(f"{each.name} is {after[0]} already.")
-        else:
-            steps += _turned(each, before, after)
-            notes += [] if resume else [f"{each.name}: {each.then}."]
+        after, back = reversed(each.does) if resume else each.does
+        if each.state == after:
+            notes.append(f"{each.name} is {after} already.")
+            continue
+        title = f"Let {each.name} go on" if resume else f"Pause {each.name}"
+        do, undo, thing = each.does[after], [each.does[back]], each.thing
+        steps.append(Step(title, do, each.state, after, undo, thing.status()))
+        if pending := thing.kind.pending:
+            until = thing.until("State", pending, [after], thing.kind.seconds)
+            steps.append(Step(f"Wait until {each.name} is {after}", until, after=after, undo=[]))
+        notes += [] if resume else [f"{each.name}: {each.then}."]
     summary = f"{'let go on' if resume else 'pause'} what calls {known.name}"
     return Planned(summary, steps, notes if found else [_NONE])
-
-
-def _turned(of: _Trigger, before: tuple[str, Action], after: tuple[str, Action]) -> Iterator[Step]:
-    title = f"Pause {of.name}" if after is of.off else f"Let {of.name} go on"
-    yield Step(title, after[1], before[0], after[0], [before[1]], of.thing.status())
-    if pending := of.thing.kind.pending:
-        until = of.thing.until("State", pending, [after[0]], of.thing.kind.seconds)
-        yield Step(f"Wait until {of.name} is {after[0]}", until, after=after[0], undo=[])
 
 
 def _triggers(function: Function) -> Iterator[_Trigger]:
     for each in list_mappings(function.ops).get(function.name, ()):
         thing = Thing(_MAPPING, each["id"])
-        off, on = ("Disabled", thing.put("Enabled", False)), ("Enabled", thing.put("Enabled", True))
+        does = {"Disabled": thing.put("Enabled", False), "Enabled": thing.put("Enabled", True)}
         then = "what comes waits in it, for as long as it keeps that"
-        yield _Trigger(thing, each["source"], each["state"], off, on, then)
+        yield _Trigger(thing, each["source"], each["state"], does, then)
     own = function.configuration()["FunctionArn"].removesuffix(":$LATEST")
     arns = [own, *(f"{own}:{alias}" for alias in [function.facts.get("alias")] if alias)]
     by_target = ("events", "list_rule_names_by_target", "RuleNames[]")
@@ -110,17 +108,15 @@ def _triggers(function: Function) -> Iterator[_Trigger]:
         targets = function.ops.pages("events", "list_targets_by_rule", "Targets[].Arn", Rule=name)
         others = [arn.rpartition(":")[2] for arn in targets if arn not in arns]
         then = f"{_LOST}; {', '.join(others)} gets nothing from it either" if others else _LOST
-        off = "DISABLED", Aws("events", "disable_rule", Name=name)
-        on = "ENABLED", Aws("events", "enable_rule", Name=name)
-        yield _Trigger(thing, name, thing.describe(function.ops)["State"], off, on, then)
+        calls = {"DISABLED": "disable_rule", "ENABLED": "enable_rule"}
+        does = {state: Aws("events", call, Name=name) for state, call in calls.items()}
+        yield _Trigger(thing, name, thing.describe(function.ops)["State"], does, then)
     for facts in function.ops.target.at("schedules").values():
         thing = Thing(_SCHEDULE, facts["name"], {"GroupName": facts.get("group", "default")})
-        said = thing.describe(function.ops)
-        if said["Target"]["Arn"] in arns:
+        said = thing.describe(function.ops) if thing.exists(function.ops) else {}
+        if said and said["Target"]["Arn"] in arns:
             kept = {k: v for k, v in said.items() if k not in _TOLD | {*thing.key, "State"}}
             kept = json.loads(json.dumps(kept, default=datetime.isoformat))
-            off, on = (
-                (state, thing.call("update_schedule", **kept, State=state))
-                for state in ("DISABLED", "ENABLED")
-            )
-            yield _Trigger(thing, thing.name, said["State"], off, on, _LOST)
+            both = ("DISABLED", "ENABLED")
+            does = {state: thing.call("update_schedule", **kept, State=state) for state in both}
+            yield _Trigger(thing, thing.name, said["State"], does, _LOST)
