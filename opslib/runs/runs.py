@@ -77,7 +77,7 @@ def run_many(
     All names and parameters are checked before the first run starts: raises UsageError.
     Of several targets one whose file is broken is a run that failed.
     Ctrl-C, and a scheduler's SIGTERM, stop every run and keep its record.
-    `executor`: four a core at a time in this process, or `dask://HOST:PORT` (docs/scaling.md).
+    `executor`: three a core at a time in this process, or `dask://HOST:PORT` (docs/scaling.md).
     """
     chosen = executors.named(executor, printed)
     wanted = [(name, target) for name in dict.fromkeys(names) for target in dict.fromkeys(on)]
