@@ -59,7 +59,7 @@ def first_look(ops: Connection) -> Findings:
     found = Findings(chain.from_iterable(at_once(ops, looks)))
     looked = ", ".join(dict(looks)) or "nothing, none is described"
     found.note = f"Looked at: {looked}. {_points_to(found.troubles)}"
-    parts = {place for name, place in choices.needs().items() if "/" not in name}
+    parts = {place.split()[0] for name, place in choices.needs().items() if "/" not in name}
     rest = ", ".join(sorted(parts & facts.keys() - dict(looks).keys()))
     ops.scope = f"Looked at: {looked}; not at: {rest} (opslib report daily -t {ops.target.name})."
     return found

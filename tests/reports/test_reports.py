@@ -78,9 +78,8 @@ def test_one_denied_call_is_unknown_where_it_is_asked_and_the_rest_is_done(
     with lab.denied("cloudwatch:DescribeAlarms"):
         report = reports.daily(connect(TARGET))
     unknown = [f for f in report.findings if f.status == "unknown"]
-    assert [f.cause for f in unknown] == [
-        "access-denied"
-    ] * 4  # state, reach, silences, configuration
+    # Their state, reach, silences and configuration; and what they name.
+    assert [f.cause for f in unknown] == ["access-denied"] * 5
     assert all("cloudwatch:DescribeAlarms" in f.seen + f.check for f in unknown)
     assert len(report["metrics"]) == 14
 
