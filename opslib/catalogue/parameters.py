@@ -152,8 +152,8 @@ def _marks(comment: str, where: str) -> tuple[Json, str]:
 def coerce(parameters: Sequence[Parameter], given: Mapping[str, Any], where: str) -> Json:
     """What was given, as `typed` reads it.
 
-    A required parameter must be given unless the target is its practice copy, and what is given
-    of it holds something. Raises UsageError.
+    A required parameter must be given where its default does not count, and what is given of it
+    holds something. Raises UsageError.
     """
     found = typed(parameters, given, where)
     missing = [

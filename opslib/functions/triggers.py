@@ -20,6 +20,7 @@ from opslib.core import (
     Refused,
     Step,
     Thing,
+    look,
     planner,
     require_known,
 )
@@ -113,7 +114,7 @@ def _triggers(function: Function) -> Iterator[_Trigger]:
         yield _Trigger(thing, name, thing.describe(function.ops)["State"], does, then)
     for facts in function.ops.target.at("schedules").values():
         thing = Thing(_SCHEDULE, facts["name"], {"GroupName": facts.get("group", "default")})
-        said = thing.describe(function.ops) if thing.exists(function.ops) else {}
+        said = look(function.ops, thing.read(), {})
         if said and said["Target"]["Arn"] in arns:
             kept = {k: v for k, v in said.items() if k not in _TOLD | {*thing.key, "State"}}
             kept = json.loads(json.dumps(kept, default=datetime.isoformat))

@@ -50,9 +50,8 @@ class Row:
     @property
     def told(self) -> str:
         """With when it was known; of a log that somebody pasted the beginning."""
-        return cut(self.what, _LONGEST) + (
-            f" (known {self.known:%Y-%m-%d %H:%M})" if self.known else ""
-        )
+        known = f" (known {self.known:%Y-%m-%d %H:%M})" if self.known else ""
+        return cut(self.what, _LONGEST) + known
 
     def as_dict(self) -> Json:
         """For JSON and CSV."""

@@ -31,9 +31,8 @@ def column(facts: Params, name: str) -> str:
     kind = TABLE["types"].get(name, _TIME if name.endswith("_at") else "")
     called = facts.get("columns", {}).get(_COLUMNS[name], name)
     written = facts.get("columns", {}).get("updated")
-    if (
-        called is None and name in TABLE["written"] and written
-    ):  # the last that was written of the row
+    if called is None and name in TABLE["written"] and written:
+        # the last that was written of the row
         states = ", ".join(f"'{state}'" for state in TABLE["written"][name])
         when = f"CAST({identifier(written)} AS {_TIME})"
         return f"CASE WHEN {column(facts, 'status')} IN ({states}) THEN {when} END"

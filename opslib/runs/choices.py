@@ -97,11 +97,8 @@ def _lacking(procedure: Procedure, target: Target, given: Mapping[str, Any] | No
     ]
 
     def absent(at: str) -> bool:
-        name = at.removeprefix("-p ")
-        return (
-            _found(target, at) in (None, [])
-            if name == at
-            else not (given is None or given.get(name))
-        )
+        if at.startswith("-p "):
+            return given is not None and not given.get(at.removeprefix("-p "))
+        return _found(target, at) in (None, [])
 
     return " or ".join(next((each for each in needed if all(map(absent, each))), []))

@@ -121,3 +121,9 @@ def test_a_schedule_is_switched_off_with_all_that_it_is_and_back(ops: Connection
         ]
     finally:
         scheduler.delete_schedule(**place)
+
+
+def test_a_schedule_that_is_no_more_keeps_nobody_from_pausing_the_rest(ops: Connection) -> None:
+    described = ops.target.facts.plain() | {"schedules": {"gone": {"name": "gone"}}}
+    ops.target = replace(ops.target, facts=Facts(described, "a file"))
+    assert len(plan_triggers(ops, "analysis-worker", QUEUE).steps) == 2
