@@ -26,8 +26,10 @@ def trouble_of(record: Record) -> Trouble:
     except OpsError:  # its row says enough
         found = ()
     if record.status == "critical":
-        bad = {f.get("cause") or f.get("check", "") for f in found if f.get("status") == "critical"}
-        return Trouble("critical", tuple(sorted(bad)))
+        bad = [f for f in found if f.get("status") == "critical"]
+        # With the check, since two queues can have one cause, and the second is to be told, too.
+        named = {": ".join(filter(None, (f.get("cause"), f.get("check")))) for f in bad}
+        return Trouble("critical", tuple(sorted(named)))
     if record.status == "unknown" and all(f.get("status") == "unknown" for f in found):
         return Trouble("unknown")
     return Trouble()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from opslib.core import OpsError, UsageError
-from opslib.records import list_records
+from opslib.records import list_records, reading
 from opslib.runs import runs
-from opslib.schedules import Busy, channels, ledger, read, run_due, standings
+from opslib.schedules import Busy, channels, ledger, notices, read, run_due, standings
 from opslib.schedules.ledger import Turn
 from tests.schedules.conftest import Clock, Scheduled
 
@@ -162,6 +163,20 @@ def test_more_that_is_critical_is_told_again_and_less_is_not() -> None:
     assert not one.is_news(one)
     assert ledger.Trouble().is_news(one)
     assert ledger.Trouble.read(str(both)) == both
+
+
+def test_what_becomes_critical_for_the_same_cause_is_told_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def trouble(*checks: str) -> ledger.Trouble:
+        found = [{"status": "critical", "check": each, "cause": "stuck"} for each in checks]
+        monkeypatch.setattr(reading, "details", lambda _: {"findings": found})
+        return notices.trouble_of(SimpleNamespace(outcome="attention", status="critical"))  # type: ignore[arg-type]
+
+    orders = trouble("Dead letters of orders")
+    both = trouble("Dead letters of orders", "Dead letters of mails")
+    assert both.is_news(orders)
+    assert orders.of == ("stuck: Dead letters of orders",)
 
 
 @pytest.mark.slow
