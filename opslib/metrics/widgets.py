@@ -19,7 +19,6 @@ from opslib.core import Connection, Json, OpsError, beside, cut, metrics
 
 _PERIOD = 300  # seconds, where the widget leaves it to CloudWatch
 
-
 _BEYOND: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -137,16 +136,40 @@ class Widget(NamedTuple):
 def widgets(ops: Connection, dashboard: str) -> tuple[list[Widget], list[str]]:
     """The metric widgets of a dashboard, and what is not drawn (CloudWatch GetDashboard).
 
-    `dashboard` is a name as the target's file calls it, or the dashboard's own.
+    `dashboard` is a name as the target's file calls it, or the dashboard's own. Its variables have
+    the value with which CloudWatch opens it.
     """
     name = ops.target["dashboards"].get(dashboard, dashboard)
     text = ops.call("cloudwatch", "get_dashboard", DashboardName=name)["DashboardBody"]
     try:
         body = json.loads(text)
         found = list(body.get("widgets") or ())
+        unset = list[str]()
+        for variable in body.get("variables") or ():
+            value = variable.get("defaultValue")
+            if value == "__FIRST":  # of what CloudWatch finds when somebody opens it
+                unset.append(f"variable {variable.get('label')!r} (has no value of its own)")
+            elif value:
+                found = _with(found, variable, value)
     except (AttributeError, TypeError, ValueError) as exc:
         raise OpsError(f"The body of dashboard {name!r} is not understood.") from exc
-    return read(found, ops.target.region, ops.target.account)
+    drawn, left = read(found, ops.target.region, ops.target.account)
+    return drawn, left + unset
+
+
+def _with(part: Any, variable: Json, value: str) -> Any:
+    """A part of the body in which a variable has that value: a text anywhere in it (a pattern), or
+    a property, which is a key or a dimension.
+    """
+    pattern, key = variable.get("pattern"), variable.get("property")
+    if isinstance(part, str):
+        return part.replace(pattern, value) if pattern else part
+    if isinstance(part, list):
+        said = zip([None, *part], [_with(each, variable, value) for each in part], strict=False)
+        return [value if key and before == key else each for before, each in said]
+    if isinstance(part, dict):
+        return {k: value if k == key else _with(v, variable, value) for k, v in part.items()}
+    return part
 
 
 def read(found: Iterable[Any], region: str, account: str) -> tuple[list[Widget], list[str]]:

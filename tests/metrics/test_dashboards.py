@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -14,6 +16,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.findings import Finding, Findings
 from opslib.metrics import dashboards
 from opslib.metrics.widgets import Limit, Series, Widget, as_alarmed, limits, needed, read
+from opslib.metrics.widgets import widgets as widgets_of
 
 DASHBOARDS = Path(__file__).parent / "dashboards"
 TARGET = "lab/bluemoxon-staging"
@@ -77,6 +80,43 @@ def test_what_is_no_widget_of_metrics_is_named() -> None:
         "'widget 19' (of no type)",
         "'widget 20' (no metrics of its own)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "named"),
+    [
+        ({"property": "FunctionName", "defaultValue": "worker"}, ("a in here", "worker", HERE)),
+        ({"pattern": "here", "defaultValue": "there"}, ("a in there", "api-there", HERE)),
+        (
+            {"property": "region", "defaultValue": "eu-west-1"},
+            ("a in here", "api-here", "eu-west-1"),
+        ),
+        ({"property": "FunctionName"}, ("a in here", "api-here", HERE)),
+    ],
+)
+def test_a_variable_has_the_value_with_which_the_dashboard_opens(
+    variable: dict[str, str], named: tuple[str, str, str]
+) -> None:
+    metric = ["AWS/Lambda", "Errors", "FunctionName", "api-here"]
+    said = {"title": "a in here", "region": HERE, "metrics": [metric]}
+    body = {"variables": [variable], "widgets": [{"type": "metric", "properties": said}]}
+    (widget,), left = opened(body)
+    (row,) = widget.rows
+    assert row.series is not None
+    assert (widget.title, dict(row.series.dimensions)["FunctionName"], row.region) == named
+    assert left == []
+
+
+def test_a_variable_that_is_searched_for_is_named() -> None:
+    variable = {"property": "FunctionName", "label": "Function", "defaultValue": "__FIRST"}
+    assert opened({"variables": [variable]})[1] == ["variable 'Function' (has no value of its own)"]
+
+
+def opened(body: Any) -> tuple[list[Widget], list[str]]:
+    answer = {"DashboardBody": json.dumps(body)}
+    target = MagicMock(region=HERE, account=ACCOUNT)
+    target.__getitem__.return_value = {}
+    return widgets_of(SimpleNamespace(target=target, call=lambda *_, **__: answer), "d")  # type: ignore[arg-type]
 
 
 def test_a_row_is_asked_in_its_own_region() -> None:
