@@ -78,7 +78,7 @@ TEXTS = _names(
     "RenderedMessage|Message|body|Body|text|log"
 )
 _LEVEL_KEYS = _names(
-    "level|levelname|loglevel|lvl|severity|severitytext|severitylabel|severityname|sev|@level|@l"
+    "level|levelname|loglevel|recordlevel|lvl|severity|severitytext|severitylabel|severityname|sev|@level|@l"
 )
 _STATES = _names("status|outcome|result|state|type")
 _ERROR_KEYS = _names(

@@ -51,8 +51,8 @@ _TROUBLE_SAID = re.compile(
     r"|\bconnection (?:reset|lost|aborted|closed unexpectedly)|reset by peer|broken pipe"
     r"|\berr(?:or)?=(?!\W*(?:$|\s)|0\b|nil\b|null\b|none\b|false\b)"
     r"|(?<![/\w.+-])[A-Za-z_][\w.:]*(?:Error|Exception|(?-i:Fault))\b(?![\w/]|\.\w)"
-    r"|exited before completing|terminate called|exec user process|: command not found|double free"
-    r"|\b(?:free|malloc|realloc)\(\): |stack smashing"
+    r"|exited before completing|terminate called|exec user process|: command not found"
+    r"|\bsh: \S+: \S+ not found|double free|\b(?:free|malloc|realloc)\(\): |stack smashing"
     r"|: no such file or directory|no such host|version `\S+ not found|illegal instruction"
     r"|\b(?-i:E(?:CONN(?:REFUSED|RESET|ABORTED)|TIMEDOUT|HOSTUNREACH|PIPE|NOTFOUND|AI_AGAIN))\b"
     r"|\*\* \(\w+|panicked at|\bOutOfMemory|Traceback \(most|npm ERR!",
