@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from opslib.core import (
     Aws,
     Connection,
     Findings,
-    Json,
     Planned,
     Question,
     Refused,
@@ -18,6 +18,7 @@ from opslib.core import (
     check,
     count,
     metrics,
+    moment,
     number,
     planner,
     poll,
@@ -33,9 +34,10 @@ _KEPT = (
 )
 
 
-def _query(of: Series, id: str, statistic: str) -> Json:
-    """By the minute, for GetMetricData."""
-    return metrics.asked(id, of.namespace, of.name, dict(of.dimensions), statistic, 60)
+def _values(ops: Connection, of: Series, within: Window, *statistics: str) -> dict[str, Any]:
+    """By statistic, its values by the minute."""
+    wanted = {each: (of.namespace, of.name, dict(of.dimensions), each, 60) for each in statistics}
+    return metrics.series(ops, wanted, within)
 
 
 def _alarms(ops: Connection, of: Series) -> list[str]:
@@ -57,17 +59,9 @@ def series(
     return Series(space, metric, frozenset((dimensions or {}).items()))
 
 
-def moment(ops: Connection, text: str) -> datetime | None:
+def _when(ops: Connection, text: str) -> datetime | None:
     """The moment that is written; None when none is: that of publishing. Raises UsageError."""
-    if not text:
-        return None
-    try:
-        given = datetime.fromisoformat(text.strip())
-    except ValueError as exc:
-        raise UsageError(
-            f"at={text!r} is no moment. Write it in UTC, like {ops.now():%Y-%m-%dT%H:%M}."
-        ) from exc
-    return given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
+    return moment(text, ops.now()).astimezone(UTC) if text else None
 
 
 @check("Is the metric known?")
@@ -79,9 +73,9 @@ def check_metric(
     A name that is not known yet makes a new metric.
     """
     of = series(ops, metric, dimensions, namespace)
-    values = metrics.query(ops, [_query(of, "m", "Average")], window(ops, 1440))
+    values = _values(ops, of, window(ops, 1440), "Average")["Average"]
     if len(values):
-        last = number(values["value"].iloc[-1])
+        last = number(values.iloc[-1])
         seen = f"{count(len(values), 'minute')} with a value in 24 h, the last {last}"
     else:
         names = ops.pages(
@@ -94,7 +88,7 @@ def check_metric(
     if alarms := _alarms(ops, of):
         seen = f"{', '.join(alarms)}: the value may set them off"
         found.append(Question(f"alarms on {of}", "none", source).warn(seen))
-    return Findings(found, values[["time", "value"]])
+    return Findings(found, values.reset_index())
 
 
 @planner
@@ -108,7 +102,7 @@ def plan_publish(
     namespace: str = "",
 ) -> Planned:
     """Publish one value (CloudWatch PutMetricData). Raises UsageError (no moment), Refused."""
-    of, when = series(ops, metric, dimensions, namespace), moment(ops, at)
+    of, when = series(ops, metric, dimensions, namespace), _when(ops, at)
     if not abs(value) <= _LARGEST:
         raise UsageError(
             f"value={value} cannot be published: "
@@ -145,7 +139,7 @@ def check_published(
 
     *unknown* when it is not: that can take CloudWatch a while.
     """
-    of, when = series(ops, metric, dimensions, namespace), moment(ops, at)
+    of, when = series(ops, metric, dimensions, namespace), _when(ops, at)
     asked = Question(f"{of} shows {value:g}", "shown", "cloudwatch GetMetricData")
     look = partial(_minute_with, ops, of, value, when)
     minute, _ = poll(look, lambda minute: minute is not None, wait_seconds)
@@ -164,10 +158,7 @@ def _minute_with(
     """The minute whose values have this one between the least and the greatest of them."""
     start = when or ops.now() - timedelta(minutes=3)
     within = Window(start, start + timedelta(minutes=1 if when else 4))
-    queries = [_query(of, "low", "Minimum"), _query(of, "high", "Maximum")]
-    found = metrics.query(ops, queries, within)
+    least, most = _values(ops, of, within, "Minimum", "Maximum").values()
     slack = 1e-9 * abs(value) + 1e-12
-    for minute, values in found.groupby("time")["value"]:
-        if values.min() - slack <= value <= values.max() + slack:
-            return minute.to_pydatetime()  # type: ignore[no-any-return]
-    return None
+    shown = least.index[(least <= value + slack) & (most >= value - slack)]
+    return shown[0].to_pydatetime() if len(shown) else None
