@@ -8,7 +8,6 @@ from opslib.core import (
     Connection,
     Discard,
     Findings,
-    Frame,
     Json,
     NotFound,
     Planned,
@@ -21,8 +20,6 @@ from opslib.core import (
     Wait,
     check,
     depths,
-    dtypes,
-    frame,
     planner,
     poll,
 )
@@ -31,44 +28,29 @@ from opslib.queues.letters import Dead
 from opslib.queues.proofs import PURGE
 from opslib.queues.queues import list_queues
 
-MOVES = dtypes("""
-    status  str
-    moved   int64
-    of      int64
-    started utc
-    failure str
-""")
 _RUNNING = ["RUNNING", "CANCELLING"]
 _SAVED_BYTES = 2_000_000  # a purge keeps what it destroys in its plan, which the record holds
 
 
-def list_moves(ops: Connection, queue: str) -> Frame:
-    """The ten latest redrives of a queue's dead letters, newest first (SQS ListMessageMoveTasks).
-
-    Columns: MOVES.
-    """
-    source = Dead(ops, queue).attributes()["QueueArn"]
-    found = ops.call("sqs", "list_message_move_tasks", SourceArn=source, MaxResults=10)
-    rows = [
-        {
-            "status": task["Status"],
-            "moved": task.get("ApproximateNumberOfMessagesMoved", 0),
-            "of": task.get("ApproximateNumberOfMessagesToMove", 0),
-            "started": int(task["StartedTimestamp"]) * 1_000_000,  # nanoseconds
-            "failure": task.get("FailureReason", ""),
-        }
+def moves_of(dead: Dead) -> list[Json]:
+    """The ten latest redrives, newest first: status, how many were moved, of how many, failure."""
+    source = dead.attributes()["QueueArn"]
+    found = dead.ops.call("sqs", "list_message_move_tasks", SourceArn=source, MaxResults=10)
+    moved, of = "ApproximateNumberOfMessagesMoved", "ApproximateNumberOfMessagesToMove"
+    return [
+        {"status": task["Status"], "moved": f"{task.get(moved, 0)} of {task.get(of) or '?'} moved"}
+        | {"failure": task.get("FailureReason", "")}
         for task in found.get("Results", ())
     ]
-    return frame(rows, MOVES)
 
 
 def _refuse_while_moving(dead: Dead) -> None:
-    moves = list_moves(dead.ops, dead.queue)
-    for move in moves[moves["status"].isin(_RUNNING)].itertuples():
-        raise Refused(
-            f"A move of {dead.name} is {move.status.lower()} already: {move.moved} of "
-            f"{move.of or '?'} moved. Nothing was changed; wait for its end."
-        )
+    for move in moves_of(dead):
+        if move["status"] in _RUNNING:
+            raise Refused(
+                f"A move of {dead.name} is {move['status'].lower()} already: {move['moved']}. "
+                "Nothing was changed; wait for its end."
+            )
 
 
 def _refuse_others(dead: Dead, work: str, sources: set[str], verb: str) -> None:
@@ -160,7 +142,7 @@ def check_redrive(ops: Connection, queue: str) -> Findings:
     Its count is up to a minute late.
     """
     dead = Dead(ops, queue)
-    last = next(list_moves(ops, queue).itertuples(), None)
+    last = next(iter(moves_of(dead)), None)
     if last is None:
         raise NotFound(
             f"{dead.name} has no move task in {ops.where}: nothing was sent back. "
@@ -168,15 +150,14 @@ def check_redrive(ops: Connection, queue: str) -> Findings:
         )
     follows = "queues/dead-letters"
     went = Question(f"Redrive of {dead.name}", "COMPLETED", "sqs ListMessageMoveTasks")
-    seen = f"{last.status}: {last.moved} of {last.of} moved"
-    seen += f": {last.failure}" if last.failure else ""
+    seen = ": ".join(filter(None, last.values()))
     left, _ = poll(dead.count, lambda left: not left, 60)
     stays = Question(
         f"Dead letters of {queue} after it", "0 messages", f"sqs GetQueueAttributes of {dead.name}"
     )
     return Findings(
         [
-            went.judged(last.status == "COMPLETED", seen, next=follows),
+            went.judged(last["status"] == "COMPLETED", seen, next=follows),
             stays.judged(not left, f"{left} visible", cause=BACKLOG, next=follows),
         ],
         list_queues(ops),

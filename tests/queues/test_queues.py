@@ -19,6 +19,7 @@ from opslib.core.checks import signs
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Refused, UsageError
 from opslib.queues import letters, moves, queues
+from opslib.queues.letters import Dead
 
 TARGET = "lab/bluemoxon-staging"
 BACKLOG = "dead-letter-backlog"
@@ -83,8 +84,8 @@ def test_redrive_empties_the_dead_letter_queue(backlog: Connection) -> None:
     found = applied.verify(moves.check_redrive, "analysis")
     assert found.worst == "ok"
     assert dead_letters(backlog)["visible"] == 0
-    moved = moves.list_moves(backlog, "analysis").iloc[0]
-    assert (moved["status"], moved["moved"]) == ("COMPLETED", 24)
+    moved = moves.moves_of(Dead(backlog, "analysis"))[0]
+    assert (moved["status"], moved["moved"]) == ("COMPLETED", "24 of 24 moved")
 
 
 def test_redrive_is_refused_while_a_move_runs(backlog: Connection) -> None:
@@ -101,7 +102,8 @@ def test_redrive_is_refused_while_a_move_runs(backlog: Connection) -> None:
                 planner(backlog, "analysis")
     finally:
         backlog.call("sqs", "cancel_message_move_task", TaskHandle=task["TaskHandle"])
-        while moves.list_moves(backlog, "analysis")["status"].isin(["RUNNING", "CANCELLING"]).any():
+        dead = Dead(backlog, "analysis")
+        while {move["status"] for move in moves.moves_of(dead)} & {"RUNNING", "CANCELLING"}:
             time.sleep(0.1)
 
 
