@@ -64,6 +64,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "functions/environment", {}),
         ("", "functions/environment", {"name": "LOG_LEVEL", "value": "DEBUG"}),
         ("", "functions/environment", {"name": "LOG_LEVEL", "value": "", "remove": True}),
+        ("", "functions/invoke", {}),
         ("", "functions/rollback", {}),
         ("bad-version", "functions/rollback", {"to": "2"}),
         ("", "functions/scale", {"function": "api", "memory_mb": 2048}),

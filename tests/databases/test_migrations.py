@@ -184,6 +184,9 @@ def test_the_end_of_a_log_is_shown_without_secrets(
         ({"success": False, "message": "half done"}, "half done"),
         ({"status": "success", "applied": []}, ""),
         ({"statusCode": 200}, ""),
+        ({"statusCode": "502", "body": "bad gateway"}, "502: bad gateway"),
+        ({"batchItemFailures": [{"itemIdentifier": "a"}]}, "1 of the batch's items"),
+        ({"batchItemFailures": []}, ""),
         (None, ""),
     ],
 )

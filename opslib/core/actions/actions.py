@@ -9,7 +9,7 @@ Action
 ├── Select    the one value that a query answers
 ├── Http      a request to the system's API
 ├── Appears   until the API tells of a record
-├── Invoke    a Lambda function, once (lambdas)
+├── Invoke    a Lambda function, once; Ask  also for its answer (lambdas)
 └── Watch     a version as it begins to serve, Anew a service's tasks, OneOff a task (watching)
 
 What keeps to what was shown: exact.py; what is done to a search domain: searches.py.
@@ -102,13 +102,13 @@ def called(do: Action) -> str:
 @action("aws", called)
 def Aws(ops: Connection, service: str, operation: str, /, **parameters: Any) -> Any:
     """An AWS call by its boto3 names. A parameter may be `result(…)` of a step, or `file(…)`."""
-    return ops.change(service, operation, **_given(ops, parameters))
+    return ops.change(service, operation, **given(ops, parameters))
 
 
 @action("read", called)
 def Read(ops: Connection, service: str, operation: str, path: str, /, **parameters: Any) -> Any:
     """The value at a JMESPath in an AWS answer."""
-    return jmespath.search(path, ops.call(service, operation, **_given(ops, parameters)))
+    return jmespath.search(path, ops.call(service, operation, **given(ops, parameters)))
 
 
 @action("wait", lambda do: f"{called(do)} until {do['path']} is {_either(do['expect'])}")
@@ -255,7 +255,8 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 160 else f"{text[:150]}… ({len(text):,} characters)"
 
 
-def _given(ops: Connection, parameters: Params) -> Json:
+def given(ops: Connection, parameters: Params) -> Json:
+    """Parameters of a call with what stands for a file or a password in its place."""
     return {name: _content(ops, value) for name, value in parameters.items()}
 
 

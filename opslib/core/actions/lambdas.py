@@ -1,9 +1,10 @@
 """A Lambda function invoked for what it does: once, with time enough, its answer judged."""
 
 import json
+import re
 from typing import Any
 
-from opslib.core.actions.actions import action
+from opslib.core.actions.actions import action, given
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import HalfWay, Lost
 from opslib.core.tables import Json
@@ -23,10 +24,43 @@ def Invoke(ops: Connection, function: str, payload: Json, timeout_seconds: float
     Raises HalfWay (it failed, or its answer says so: with the end of its log), Lost (no answer: it
     may still run), Unfinished (it was not called).
     """
-    seconds = timeout_seconds + 15
-    given = {"FunctionName": function, "Payload": payload, "LogType": "Tail"}
+    sent = {"FunctionName": function, "Payload": payload, "LogType": "Tail"}
+    said = _once(ops, timeout_seconds, sent).get("Payload")
+    if failed := trouble(said):
+        raise HalfWay(f"{function} answered that it failed: {failed}")
+    return said
+
+
+class Reply(Json):
+    """What Lambda Invoke answered. `Failed`: how the function ended, where it did not do well."""
+
+
+@action("ask", lambda do: f"lambda.invoke({do['function']}:{do['qualifier']}, {_sent(do)})")
+def Ask(
+    ops: Connection, function: str, qualifier: str, how: str, payload: Any, timeout_seconds: float
+) -> Reply:
+    """Invoke a Lambda function once; what it answers is kept with the run, also that it failed.
+
+    `payload`: JSON, or `file(…)`; `how`: Lambda's InvocationType. Raises Lost (no answer: it may
+    still run), Unfinished (it was not called).
+    """
+    sent = {"FunctionName": function, "Qualifier": qualifier, "InvocationType": how}
+    sent |= {"LogType": "Tail"} if how == "RequestResponse" else {}
     try:
-        answer = ops.call_once(seconds, "lambda", "invoke", **given)
+        answer = _once(ops, timeout_seconds, sent | given(ops, {"Payload": payload}))
+    except HalfWay as exc:
+        answer = exc.done
+    return ops.keep(Reply(answer | {"Timeout": timeout_seconds}))
+
+
+def _sent(do: Json) -> str:
+    return f"{do['how']}, Payload={cut(str(do['payload']), 160)}"
+
+
+def _once(ops: Connection, timeout_seconds: float, sent: Json) -> Json:
+    seconds, function = timeout_seconds + 15, sent["FunctionName"]
+    try:
+        return ops.call_once(seconds, "lambda", "invoke", **sent)
     except HalfWay:
         raise
     except Lost as exc:
@@ -36,20 +70,18 @@ def Invoke(ops: Connection, function: str, payload: Json, timeout_seconds: float
             f"opslib run logs/search -t {ops.target.name} -p function=/aws/lambda/{function}; "
             "then preview again."
         ) from exc
-    said = answer.get("Payload")
-    if trouble := _trouble(said):
-        raise HalfWay(f"{function} answered that it failed: {trouble}")
-    return said
 
 
-def _trouble(said: Any) -> str:
+def trouble(said: Any) -> str:
     """What a well-formed answer says of a failure: an HTTP status, or a word; empty when it says
     nothing of the kind.
     """
     if not isinstance(said, dict):
         return ""
-    code, word = said.get("statusCode"), str(said.get("status", "")).lower()
-    refused = isinstance(code, int) and code >= 400
+    if left := said.get("batchItemFailures"):
+        return f"{len(left)} of the batch's items: {cut(json.dumps(left), 300)}"
+    code, word = str(said.get("statusCode", "")), str(said.get("status", "")).lower()
+    refused = re.fullmatch(r"[45]\d\d", code)
     if not refused and word not in _BAD and False not in (said.get("success"), said.get("ok")):
         return ""
     told = cut(str(next(filter(None, map(said.get, _TOLD)), word)), 300)
