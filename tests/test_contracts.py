@@ -286,6 +286,7 @@ NO_STATE = {
     "databases/restart",
     "databases/upkeep",
     "functions/invoke",  # as it stands it counts
+    "health/request",  # what is asked here only counts
     "metrics/publish",
     "services/restart",
 }

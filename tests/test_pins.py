@@ -70,6 +70,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ("", "functions/scale", {"function": "api", "memory_mb": 2048}),
         ("", "functions/triggers", {}),
         ("event-source-off", "functions/triggers", {"resume": True}),
+        ("", "health/request", {"path": "/admin/maintenance/orphan-scan", "method": "POST"}),
         ("images-too-large", "jobs/oversized", {}),
         ("stale-jobs", "jobs/stale", {"kind": "analysis"}),
         ("stale-jobs", "jobs/stale", {"kind": "eval-runbook"}),

@@ -7,7 +7,7 @@ Action
 ├── Merge     change some keys of a mapping and write it back
 ├── Sql       a statement in a transaction of its own
 ├── Select    the one value that a query answers
-├── Http      a request to the system's API
+├── Http      a request to the system's API; Request  whatever it answers
 ├── Appears   until the API tells of a record
 ├── Invoke    a Lambda function, once; Ask  also for its answer (lambdas)
 └── Watch     a version as it begins to serve, Anew a service's tasks, OneOff a task (watching)
@@ -33,6 +33,7 @@ from opslib.core.actions import passwords
 from opslib.core.actions.results import resolved
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.http import Response
 from opslib.core.errors import Lost, OpsError, Refused, Unfinished
 from opslib.core.findings import P
 from opslib.core.tables import Json, Params
@@ -194,6 +195,12 @@ def Http(ops: Connection, method: str, path: str, body: Any = None, auth: bool =
     if method != "GET" and (answer.status >= 500 or (answer.ok and answer.body is None)):
         raise Lost(f"{answer} answered {answer.status}: {answer.text:.200}, so it may be done.")
     return answer.json()
+
+
+@action("request", asked)
+def Request(ops: Connection, method: str, path: str, body: Any, auth: bool) -> Response:
+    """A request to the system's API, whose answer is kept with the run, whatever it is."""
+    return ops.keep(ops.http(method, path, body, auth=auth))
 
 
 def _appears(path: str, field: str, value: Any) -> str:
