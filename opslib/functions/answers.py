@@ -105,7 +105,9 @@ def check_answer(ops: Connection) -> Findings:
     for ms, mb, used in [*_TOOK.findall(log)][-1:]:
         seen = f"{float(ms):,.0f} ms of {reply['Timeout']} s, {used} MB of {mb}"
         most = max(float(ms) / 1000 / reply["Timeout"], int(used) / int(mb))
-        bounds = Question("it ends within its bounds", f"at most {_NEAR:.0%} of each", _REPORT)
+        bounds = Question(
+            "it ends within its bounds", f"at most {_NEAR * 100:g} % of each", _REPORT
+        )
         found.append(bounds.judged(most <= _NEAR, seen, otherwise="warn", next="functions/scale"))
     lines = [(line,) for line in log.splitlines()]
     return Findings(found, frame(lines, LINES), f"It answered: {cut(answered, _SHOWN)}")
