@@ -8,10 +8,13 @@ from opslib.core.actions.actions import action, given
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import HalfWay, Lost
 from opslib.core.tables import Json
-from opslib.core.text import cut
+from opslib.core.text import cut, decoded
 
-_BAD = ("error", "failed", "failure")
-_TOLD = ("error", "message", "errorMessage", "detail", "body")
+_WORDS = ("status", "state", "result", "outcome")
+_BAD = {"error", "errored", "exception", "fail", "failed", "failure", "aborted", "timeout"}
+_WELL = {"ok", "success", "succeeded", "completed", "done"}
+_ERRORS = ("error", "errors", "errormessage")
+_TOLD = (*_ERRORS, "message", "reason", "detail", "body")
 
 
 @action(
@@ -73,16 +76,21 @@ def _once(ops: Connection, timeout_seconds: float, sent: Json) -> Json:
 
 
 def trouble(said: Any) -> str:
-    """What a well-formed answer says of a failure: an HTTP status, or a word; empty when it says
-    nothing of the kind.
+    """What a well-formed answer says of a failure: an HTTP status, an error, a word; empty when it
+    says nothing of the kind.
     """
+    said = decoded(said) if isinstance(said, str) else said
     if not isinstance(said, dict):
         return ""
-    if left := said.get("batchItemFailures"):
+    told = {str(key).lower(): value for key, value in said.items()}
+    if left := told.get("batchitemfailures"):
         return f"{len(left)} of the batch's items: {cut(json.dumps(left), 300)}"
-    code, word = str(said.get("statusCode", "")), str(said.get("status", "")).lower()
+    words = {str(told.get(key)).lower() for key in _WORDS}
+    code = str(told.get("statuscode", told.get("status", "")))
     refused = re.fullmatch(r"[45]\d\d", code)
-    if not refused and word not in _BAD and False not in (said.get("success"), said.get("ok")):
+    failed = any(map(told.get, _ERRORS)) and not words & _WELL
+    denied = any(told.get(key) is False for key in ("success", "ok"))
+    if not (refused or failed or denied or words & _BAD):
         return ""
-    told = cut(str(next(filter(None, map(said.get, _TOLD)), word)), 300)
-    return f"{code}: {told}" if refused else told
+    seen = cut(str(next(filter(None, map(told.get, _TOLD)), json.dumps(said))), 300)
+    return f"{code}: {seen}" if refused else seen
