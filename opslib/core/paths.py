@@ -35,3 +35,10 @@ def lab() -> Path:
     """`$OPSLIB_LAB_DIR`, else .lab/ in the project."""
     given = os.environ.get("OPSLIB_LAB_DIR")
     return Path(given).expanduser() if given else project_root() / ".lab"
+
+
+def typed(path: str) -> Path:
+    """A path as the operator's shell means it: a kernel runs in the notebook's folder."""
+    here = Path(path).expanduser()
+    beside = Path(os.environ.get("PWD", "")) / here
+    return beside if not here.exists() and beside.exists() else here.absolute()

@@ -54,6 +54,7 @@ from opslib.databases.instances.snapshots import (
     check_backups,
     find_latest,
     list_snapshots,
+    plan_pruning,
     plan_snapshot,
 )
 from opslib.databases.instances.storages import (
@@ -128,6 +129,7 @@ __all__ = [
     "plan_migration",
     "plan_migration_back",
     "plan_password",
+    "plan_pruning",
     "plan_replica",
     "plan_restart",
     "plan_restore",

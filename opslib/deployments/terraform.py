@@ -3,9 +3,7 @@
 What a plan would do, what was changed outside it, and the commands to run.
 """
 
-import os
 import re
-from pathlib import Path
 
 from opslib.core import (
     Connection,
@@ -18,6 +16,7 @@ from opslib.core import (
     answer,
     check,
     objects,
+    paths,
 )
 from opslib.deployments import plans, states
 from opslib.deployments.findings import drifted, judged, whole
@@ -30,10 +29,7 @@ def read_plan(ops: Connection, plan: str = "") -> TerraformPlan:
     Raises UsageError (no file, no plan), NotFound, NotAllowed.
     """
     if plan:
-        # As the operator's shell means it: a kernel runs in the notebook's folder.
-        path = Path(plan).expanduser()
-        beside = Path(os.environ.get("PWD", "")) / path
-        path = beside if not path.exists() and beside.exists() else path.absolute()
+        path = paths.typed(plan)
         try:
             content = path.read_bytes()
         except OSError as exc:

@@ -1,5 +1,6 @@
 """Lambda functions: configuration, versions, invocations, latency, capacity."""
 
+from opslib.functions.answers import check_answer, plan_invocation
 from opslib.functions.capacities import (
     check_capacity,
     check_memory,
@@ -9,9 +10,8 @@ from opslib.functions.capacities import (
 from opslib.functions.environments import check_variables, plan_environment
 from opslib.functions.invocations import check_functions
 from opslib.functions.latencies import check_latency
-from opslib.functions.sources import check_sources
+from opslib.functions.sources import check_sources, plan_triggers
 from opslib.functions.trials import check_shares
-from opslib.functions.triggers import plan_triggers
 from opslib.functions.updates import plan_update
 from opslib.functions.versions import (
     check_alias,
@@ -23,6 +23,7 @@ from opslib.functions.versions import (
 
 __all__ = [
     "check_alias",
+    "check_answer",
     "check_capacity",
     "check_configuration",
     "check_functions",
@@ -35,6 +36,7 @@ __all__ = [
     "list_versions",
     "plan_capacity",
     "plan_environment",
+    "plan_invocation",
     "plan_rollback",
     "plan_triggers",
     "plan_update",

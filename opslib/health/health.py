@@ -74,10 +74,10 @@ class Probe:
         return f"{told.status} in {told.seconds:.2f} s" if told else str(self.silence)
 
 
-def probe(ops: Connection, path: str) -> Probe:
-    """GET a path of the API, once."""
+def probe(ops: Connection, path: str, method: str = "GET", auth: bool = False) -> Probe:
+    """Ask a path of the API, once."""
     try:
-        return Probe(path, ops.http("GET", path))
+        return Probe(path, ops.http(method, path, auth=auth))
     except Unfinished as exc:
         return Probe(path, None, exc)
 

@@ -13,7 +13,7 @@ from opslib import apply
 from opslib.core.connections.connection import Connection
 from opslib.core.connections.targets import Facts
 from opslib.core.errors import Refused, UsageError
-from opslib.functions import plan_triggers, triggers
+from opslib.functions import plan_triggers, sources
 from tests import notebooks
 from tests.states import differences
 from tests.undoing import undo
@@ -86,7 +86,7 @@ def test_what_is_being_changed_is_left_alone(
 ) -> None:
     mapping = {"id": "x", "source": QUEUE, "state": "Disabling"}
     mapped = {"bluemoxon-staging-analysis-worker": [mapping]}
-    monkeypatch.setattr(triggers, "list_mappings", lambda _: mapped)
+    monkeypatch.setattr(sources, "list_mappings", lambda _: mapped)
     with pytest.raises(Refused, match="Disabling: somebody changes it"):
         plan_triggers(ops, "analysis-worker")
 

@@ -51,6 +51,7 @@ NOT_DAILY = {
     "functions.check_latency": "it explains what check_metrics and check_functions find slow",
     "functions.check_variables": PERSON,
     "functions.check_versions": "for versions of the window only, from its own check_deployments",
+    "health.check_request": PERSON,
     "jobs.check_oversized": "it explains jobs that check_jobs names, by all their images",
     "jobs.check_worker": "lines to be read, which pass or fail nothing",
     "logs.check_concurrency": "it explains throttles that check_functions counts",

@@ -7,9 +7,9 @@ Action
 ├── Merge     change some keys of a mapping and write it back
 ├── Sql       a statement in a transaction of its own
 ├── Select    the one value that a query answers
-├── Http      a request to the system's API
+├── Http      a request to the system's API; Request  whatever it answers
 ├── Appears   until the API tells of a record
-├── Invoke    a Lambda function, once (lambdas)
+├── Invoke    a Lambda function, once; Ask  also for its answer (lambdas)
 └── Watch     a version as it begins to serve, Anew a service's tasks, OneOff a task (watching)
 
 What keeps to what was shown: exact.py; what is done to a search domain: searches.py.
@@ -33,6 +33,7 @@ from opslib.core.actions import passwords
 from opslib.core.actions.results import resolved
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
+from opslib.core.connections.http import Response
 from opslib.core.errors import Lost, OpsError, Refused, Unfinished
 from opslib.core.findings import P
 from opslib.core.tables import Json, Params
@@ -102,13 +103,13 @@ def called(do: Action) -> str:
 @action("aws", called)
 def Aws(ops: Connection, service: str, operation: str, /, **parameters: Any) -> Any:
     """An AWS call by its boto3 names. A parameter may be `result(…)` of a step, or `file(…)`."""
-    return ops.change(service, operation, **_given(ops, parameters))
+    return ops.change(service, operation, **given(ops, parameters))
 
 
 @action("read", called)
 def Read(ops: Connection, service: str, operation: str, path: str, /, **parameters: Any) -> Any:
     """The value at a JMESPath in an AWS answer."""
-    return jmespath.search(path, ops.call(service, operation, **_given(ops, parameters)))
+    return jmespath.search(path, ops.call(service, operation, **given(ops, parameters)))
 
 
 @action("wait", lambda do: f"{called(do)} until {do['path']} is {_either(do['expect'])}")
@@ -196,6 +197,12 @@ def Http(ops: Connection, method: str, path: str, body: Any = None, auth: bool =
     return answer.json()
 
 
+@action("request", asked)
+def Request(ops: Connection, method: str, path: str, body: Any, auth: bool) -> Response:
+    """A request to the system's API, whose answer is kept with the run, whatever it is."""
+    return ops.keep(ops.http(method, path, body, auth=auth))
+
+
 def _appears(path: str, field: str, value: Any) -> str:
     return f"GET {path} until it tells of {field} {_brief(value)}"
 
@@ -255,7 +262,8 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 160 else f"{text[:150]}… ({len(text):,} characters)"
 
 
-def _given(ops: Connection, parameters: Params) -> Json:
+def given(ops: Connection, parameters: Params) -> Json:
+    """Parameters of a call with what stands for a file or a password in its place."""
     return {name: _content(ops, value) for name, value in parameters.items()}
 
 

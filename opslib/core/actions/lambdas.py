@@ -1,16 +1,20 @@
 """A Lambda function invoked for what it does: once, with time enough, its answer judged."""
 
 import json
+import re
 from typing import Any
 
-from opslib.core.actions.actions import action
+from opslib.core.actions.actions import action, given
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import HalfWay, Lost
 from opslib.core.tables import Json
-from opslib.core.text import cut
+from opslib.core.text import cut, decoded
 
-_BAD = ("error", "failed", "failure")
-_TOLD = ("error", "message", "errorMessage", "detail", "body")
+_WORDS = ("status", "state", "result", "outcome")
+_BAD = {"error", "errored", "exception", "fail", "failed", "failure", "aborted", "timeout"}
+_WELL = {"ok", "success", "succeeded", "completed", "done"}
+_ERRORS = ("error", "errors", "errormessage")
+_TOLD = (*_ERRORS, "message", "reason", "detail", "body")
 
 
 @action(
@@ -23,10 +27,43 @@ def Invoke(ops: Connection, function: str, payload: Json, timeout_seconds: float
     Raises HalfWay (it failed, or its answer says so: with the end of its log), Lost (no answer: it
     may still run), Unfinished (it was not called).
     """
-    seconds = timeout_seconds + 15
-    given = {"FunctionName": function, "Payload": payload, "LogType": "Tail"}
+    sent = {"FunctionName": function, "Payload": payload, "LogType": "Tail"}
+    said = _once(ops, timeout_seconds, sent).get("Payload")
+    if failed := trouble(said):
+        raise HalfWay(f"{function} answered that it failed: {failed}")
+    return said
+
+
+class Reply(Json):
+    """What Lambda Invoke answered. `Failed`: how the function ended, where it did not do well."""
+
+
+@action("ask", lambda do: f"lambda.invoke({do['function']}:{do['qualifier']}, {_sent(do)})")
+def Ask(
+    ops: Connection, function: str, qualifier: str, how: str, payload: Any, timeout_seconds: float
+) -> Reply:
+    """Invoke a Lambda function once; what it answers is kept with the run, also that it failed.
+
+    `payload`: JSON, or `file(…)`; `how`: Lambda's InvocationType. Raises Lost (no answer: it may
+    still run), Unfinished (it was not called).
+    """
+    sent = {"FunctionName": function, "Qualifier": qualifier, "InvocationType": how}
+    sent |= {"LogType": "Tail"} if how == "RequestResponse" else {}
     try:
-        answer = ops.call_once(seconds, "lambda", "invoke", **given)
+        answer = _once(ops, timeout_seconds, sent | given(ops, {"Payload": payload}))
+    except HalfWay as exc:
+        answer = exc.done
+    return ops.keep(Reply(answer | {"Timeout": timeout_seconds}))
+
+
+def _sent(do: Json) -> str:
+    return f"{do['how']}, Payload={cut(str(do['payload']), 160)}"
+
+
+def _once(ops: Connection, timeout_seconds: float, sent: Json) -> Json:
+    seconds, function = timeout_seconds + 15, sent["FunctionName"]
+    try:
+        return ops.call_once(seconds, "lambda", "invoke", **sent)
     except HalfWay:
         raise
     except Lost as exc:
@@ -36,21 +73,24 @@ def Invoke(ops: Connection, function: str, payload: Json, timeout_seconds: float
             f"opslib run logs/search -t {ops.target.name} -p function=/aws/lambda/{function}; "
             "then preview again."
         ) from exc
-    said = answer.get("Payload")
-    if trouble := _trouble(said):
-        raise HalfWay(f"{function} answered that it failed: {trouble}")
-    return said
 
 
-def _trouble(said: Any) -> str:
-    """What a well-formed answer says of a failure: an HTTP status, or a word; empty when it says
-    nothing of the kind.
+def trouble(said: Any) -> str:
+    """What a well-formed answer says of a failure: an HTTP status, an error, a word; empty when it
+    says nothing of the kind.
     """
+    said = decoded(said) if isinstance(said, str) else said
     if not isinstance(said, dict):
         return ""
-    code, word = said.get("statusCode"), str(said.get("status", "")).lower()
-    refused = isinstance(code, int) and code >= 400
-    if not refused and word not in _BAD and False not in (said.get("success"), said.get("ok")):
+    told = {str(key).lower(): value for key, value in said.items()}
+    if left := told.get("batchitemfailures"):
+        return f"{len(left)} of the batch's items: {cut(json.dumps(left), 300)}"
+    words = {str(told.get(key)).lower() for key in _WORDS}
+    code = str(told.get("statuscode", told.get("status", "")))
+    refused = re.fullmatch(r"[45]\d\d", code)
+    failed = any(map(told.get, _ERRORS)) and not words & _WELL
+    denied = any(told.get(key) is False for key in ("success", "ok"))
+    if not (refused or failed or denied or words & _BAD):
         return ""
-    told = cut(str(next(filter(None, map(said.get, _TOLD)), word)), 300)
-    return f"{code}: {told}" if refused else told
+    seen = cut(str(next(filter(None, map(told.get, _TOLD)), json.dumps(said))), 300)
+    return f"{code}: {seen}" if refused else seen

@@ -246,7 +246,7 @@ _LAMBDAS_OWN = ("START ", "END ", "REPORT ", "INIT_START ")
 
 def _tail(answer: Json) -> str:
     """The end of the function's log, when it was asked for (LogType=Tail), masked."""
-    lines = base64.b64decode(answer.get("LogResult") or "").decode("utf-8", "replace").splitlines()
+    lines = answer["LogResult"].splitlines()
     own = [line for line in lines if line.strip() and not line.startswith(_LAMBDAS_OWN)]
     shown = ["Its log ends:", *own[-_TAIL_LINES:]] if own else []
     return "".join(f"\n    {cut(plain(line), 300)}" for line in shown)
@@ -261,12 +261,15 @@ def checked(service: str, operation: str, answer: Json) -> Json:
     if service == "lambda" and "Payload" in answer:
         text = answer["Payload"].read().decode()
         answer["Payload"] = decoded(text, text or None)
+        log = base64.b64decode(answer.get("LogResult") or "").decode("utf-8", "replace")
+        answer["LogResult"] = log
         if answer.get("FunctionError"):
             payload = answer["Payload"] if isinstance(answer["Payload"], dict) else {}
             said = payload.get("errorMessage", answer["Payload"])
+            why = f"{payload.get('errorType', 'error')}: {said}"
             raise HalfWay(
-                f"The function ran and failed ({answer['FunctionError']}): "
-                f"{payload.get('errorType', 'error')}: {said}{_tail(answer)}"
+                f"The function ran and failed ({answer['FunctionError']}): {why}{_tail(answer)}",
+                answer | {"Failed": why},
             )
     if failed := answer.get(_FAILED_ITEMS.get(service, "")):
         first = failed[0]

@@ -36,7 +36,7 @@ class Api:
     tunnel: tuple[str, int] | None = None
 
 
-_READS = ("GET", "HEAD")
+READS = ("GET", "HEAD")
 _NOT_SENT = r"\b(ConnectTimeout|Proxy|LocationValue)Error"
 _FIELDS = ("token", "key", "api_key", "apiKey", "apikey", "API_KEY")  # of a secret that holds a key
 
@@ -55,6 +55,7 @@ class Response:
     content_type: str
     text: str
     body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.method} {self.url}"
@@ -175,9 +176,10 @@ def request(
             said = {"limit": f"{api.timeout_seconds:g} s", "error": error, "why": in_a_line(cause)}
             told = translated("http silences", families := families_of(cause), asked=asked, **said)
             sent = re.search(_NOT_SENT, families) is None  # it may be done
-            raise (Lost(str(told)) if sent and method not in _READS else told) from cause
+            raise (Lost(str(told)) if sent and method not in READS else told) from cause
         finally:
             journal.call(api.called, f"{method} {path.split('?')[0]}", ticks, error=error)
     seconds, kind = round(time.monotonic() - ticks, 4), answer.headers.get("content-type", "")
     text = answer.data.decode("utf-8-sig", "replace")
-    return Response(method, url, answer.status, seconds, kind, text, decoded(text))
+    about = answer.headers  # by names in any case
+    return Response(method, url, answer.status, seconds, kind, text, decoded(text), about)

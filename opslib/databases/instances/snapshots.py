@@ -1,20 +1,26 @@
 """Snapshots and backups of a database: which there are, whether they are well, taking one."""
 
+import re
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from opslib.core import (
+    ABSENT,
     Connection,
     Finding,
     Findings,
     Frame,
     Json,
+    Kind,
     NotFound,
     Planned,
     Question,
+    Read,
     Step,
     Thing,
+    UsageError,
     check,
+    count,
     dtypes,
     few,
     frame,
@@ -41,6 +47,7 @@ _SHAPE = """{
 GAP = "snapshot-gap"  # the cause that findings name
 _DAILY_HOURS = 26  # a day, and the length of a backup window
 _DAY, _NAMED = timedelta(days=1), 5  # how many gaps are named
+_SAID = 12  # of those that stay
 _LAG = timedelta(minutes=30)  # RDS ships logs every five minutes
 
 
@@ -198,3 +205,76 @@ def steps_for_snapshot(ops: Connection, reason: str) -> list[Step]:
     tags = [{"Key": "reason", "Value": reason}, {"Key": "by", "Value": "opslib"}]
     take = new.call(new.kind.create, **database.key, Tags=tags)
     return new.made(f"Take snapshot {new}", take)
+
+
+_OURS = {"reason", "by"}  # tags of what is taken here
+_SHARED = {  # by kind: the call that says with whom one is shared, and where
+    "DBClusterSnapshotIdentifier": (
+        "describe_db_cluster_snapshot_attributes",
+        "DBClusterSnapshotAttributesResult.DBClusterSnapshotAttributes",
+    ),
+    "DBSnapshotIdentifier": (
+        "describe_db_snapshot_attributes",
+        "DBSnapshotAttributesResult.DBSnapshotAttributes",
+    ),
+}
+
+
+@planner
+def plan_pruning(ops: Connection, days: float = 30, keep: int = 3) -> Planned:
+    """Delete snapshots that were taken here and are older than so many days, but for the newest
+    `keep`, and for each that somebody named, tagged or shared, or that is of another database.
+
+    Raises UsageError: none would be kept.
+    """
+    if keep < 1 or days < 0:
+        raise UsageError("keep is at least 1, for the newest is the way back; days are at least 0.")
+    database = rds.database_of(ops)
+    kind, described = database.snapshots, database.describe(ops)
+    since = described.get("ClusterCreateTime") or described.get("InstanceCreateTime")
+    listed = kind.find_all(ops, **database.key, SnapshotType="manual")
+    listed.sort(key=lambda each: str(each.get("SnapshotCreateTime", "")), reverse=True)
+    held = {each[kind.key]: _held(each, each[kind.key], since) for each in listed}
+    ours = [each for each in listed if not held[each[kind.key]]]
+    steps, size = list[Step](), 0
+    for at, each in enumerate(ours):
+        name, taken = each[kind.key], each["SnapshotCreateTime"]
+        young = taken > ops.now() - timedelta(days=days)
+        held[name] = (
+            "among the newest" if at < keep else "younger" * young or _shared(ops, kind, name)
+        )
+        if held[name]:
+            continue
+        items = f"{kind.at.removesuffix('[0]')}[?{kind.key}=='{name}' && Status!='deleting']"
+        there = Read("rds", kind.describe, f"{items}.Status | [0] || '{ABSENT}'", **database.key)
+        title = f"Delete {name}, taken {taken:%Y-%m-%d} for: {_tags(each).get('reason')}"
+        size += each.get("AllocatedStorage") or 0
+        steps.append(Step(title, Thing(kind, name).gone(), each["Status"], ABSENT, None, there))
+    kept = [f"{name} ({why})" for name, why in held.items() if why]
+    notes = [f"{size:,} GB at most are no longer paid for."] * bool(steps)
+    notes += [f"Kept: {few(kept, _SAID)}."] * bool(kept)
+    return Planned(f"delete {count(len(steps), 'snapshot')} of {database}", steps, notes)
+
+
+def _tags(each: Json) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in each.get("TagList", ())}
+
+
+def _held(each: Json, name: str, since: datetime | None) -> str:
+    """Why one stays, however old it is; empty where nothing speaks for it."""
+    tags = _tags(each)
+    if each["Status"] != "available":
+        return str(each["Status"])
+    if tags.get("by") != "opslib" or not re.search(r"-\d{4}(-\d\d){2}-\d+$", name):
+        return "not taken here"
+    if other := {key for key in tags if not key.startswith("aws:")} - _OURS:
+        return f"tagged {', '.join(sorted(other))}"
+    before = since is not None and each["SnapshotCreateTime"] < since
+    return "of a database of that name before this one" * before
+
+
+def _shared(ops: Connection, kind: Kind, name: str) -> str:
+    operation, at = _SHARED[kind.key]
+    path = f"{at}[?AttributeName=='restore'].AttributeValues[]"
+    shared = Read("rds", operation, path, **{kind.key: name}).perform(ops)
+    return f"shared with {', '.join(shared)}" if shared else ""

@@ -66,7 +66,7 @@ def invoke(call: Call) -> Result:
     event = _event(call)
     kind = call.params.get("InvocationType") or "RequestResponse"
     if kind == "DryRun":
-        return {"StatusCode": 204}
+        return {"StatusCode": 204, "Payload": b""}
     if kind == "Event":
         threading.Thread(target=_run_in_turn, args=(call, function, event), daemon=True).start()
         return {"StatusCode": 202, "Payload": b""}
