@@ -8,7 +8,7 @@ from typing import Any
 from opslib.core.actions.actions import Action, action
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import Lost, OpsError, Refused
+from opslib.core.errors import Lost, OpsError, Refused, after
 from opslib.core.reads.stores.objects import digest_of, properties, versions_at
 from opslib.core.tables import Json, batched
 
@@ -82,10 +82,10 @@ def Erase(ops: Connection, bucket: str, named: str, versions: int, digest: str) 
         raise Refused(f"What {named} has is no longer what was shown. Preview again.")
     each = [{"Key": one.key, "VersionId": one.id} for one in found]
     deleted = len(delete_versions(ops, bucket, each)["Deleted"])
-    if left := versions_at(ops, bucket, named):
-        said = f"{len(left):,} versions of {named} are there still, or again."
-        raise OpsError(said, {"deleted": deleted})
-    return {"deleted": deleted}
+    with after(done := {"deleted": deleted}):
+        if left := versions_at(ops, bucket, named):
+            raise OpsError(f"{len(left):,} versions of {named} are there still, or again.")
+    return done
 
 
 def in_waves(
@@ -135,7 +135,9 @@ def _failed(
     """One call: what could not be deleted, and why."""
     named = [{"Key": key, "VersionId": version} for key, version in left]
     try:
-        ops.call("s3", "delete_objects", Bucket=bucket, Delete={"Objects": named, "Quiet": True})
+        ops.call_again(
+            "s3", "delete_objects", Bucket=bucket, Delete={"Objects": named, "Quiet": True}
+        )
     except OpsError as exc:
         if exc.done is None:
             raise
@@ -160,10 +162,8 @@ def _ended(verb: str, made: Sequence[Any]) -> Json:
     if not failed:
         return answer
     failed.sort(key=lambda each: not isinstance(each, Lost))
-    kinds = {type(each) for each in failed}
     # Of what is known to be done the undo is known, too, though others may be done.
-    kind = OpsError if done or len(kinds) > 1 else kinds.pop()
-    raise kind(
+    raise (OpsError if done else type(failed[0]))(
         f"{len(done):,} of {len(made):,} versions were {verb}, {len(failed):,} were not; first: "
         f"{failed[0]}",
         answer if done else None,
@@ -187,7 +187,7 @@ def _made(ops: Connection, at: Json, to: Json, kept: Json, size: int, once: bool
     """What S3 answers to a copy: of its version and its ETag."""
     if size > LARGEST:
         return _copy_in_parts(ops, at, to, kept)
-    call = partial(ops.call_once, _SECONDS) if once else ops.call
+    call = partial(ops.call_once, _SECONDS) if once else ops.call_again
     made = call("s3", "copy_object", **to, CopySource=at, **kept)
     return {**made, **made["CopyObjectResult"]}
 

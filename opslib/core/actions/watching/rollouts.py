@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from opslib.core.actions.actions import Action, action, take_back
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import Lost, OpsError, Unfinished
+from opslib.core.errors import Lost, OpsError, Unfinished, after
 from opslib.core.reads import services, stops
 from opslib.core.tables import Json
 from opslib.core.text import count
@@ -125,19 +125,20 @@ def Anew(ops: Connection, cluster: str, service: str, timeout_seconds: int = 180
     at = {"cluster": cluster, "service": service}
     told = ops.change("ecs", "update_service", **at, forceNewDeployment=True)
     ours = next(e for e in told["service"]["deployments"] if e["status"] == "PRIMARY")
-    seen, waited = poll(
-        lambda: _left(ops, cluster, service, ours["id"]),
-        lambda seen: seen.done or bool(seen.failed),
-        timeout_seconds,
-        lambda seen: f"{service}: {seen.told}",
-    )
-    if seen.failed:
-        raise OpsError(
-            f"{service}: its new tasks do not stay: {seen.failed}. Those of before go on "
-            "as long as they live, but whichever starts now reads what the new ones read."
+    with after({"deployment": ours["id"]}):
+        seen, waited = poll(
+            lambda: _left(ops, cluster, service, ours["id"]),
+            lambda seen: seen.done or bool(seen.failed),
+            timeout_seconds,
+            lambda seen: f"{service}: {seen.told}",
         )
-    if not seen.done:
-        raise Unfinished(f"{service}: {seen.told} after {waited:.0f} s; it may yet finish.")
+        if seen.failed:
+            raise OpsError(
+                f"{service}: its new tasks do not stay: {seen.failed}. Those of before go on "
+                "as long as they live, but whichever starts now reads what the new ones read."
+            )
+        if not seen.done:
+            raise Unfinished(f"{service}: {seen.told} after {waited:.0f} s; it may yet finish.")
     return {"deployment": ours["id"], "state": "COMPLETED"}
 
 
