@@ -27,7 +27,7 @@ from opslib.core import (
     planner,
     redaction,
 )
-from opslib.core.actions.results import awaited
+from opslib.core.actions.results import awaited, resolved
 from opslib.core.plans.performing import UNSURE, look
 from opslib.core.plans.plans import short
 from opslib.records import Record
@@ -159,6 +159,7 @@ def plan_resume(ops: Connection, record: str, unseen: str = "") -> Planned:
     made: list[Step] = []
     for number, kept in enumerate(change.planned, 1):
         was = change.known.get(name_of(kept, number), {"state": "not begun"})
+        kept = {**kept, "after": resolved(kept["after"], change.results)}
         was = {**kept, **was, "named": f"Step {number} of {change.id} ({kept['title']})"}
         if was.get("part"):
             raise Refused(

@@ -208,8 +208,9 @@ def published(name: str, alias: Json, code: Any, text: str, becomes: str) -> lis
             f"Alias {alias['Name']} of {name}: from version {number} to that one",
             move(FunctionVersion=new, RevisionId=alias["RevisionId"]),
             number,
-            "the new version",
-            undo=[move(FunctionVersion=number)],
+            new,
+            [move(FunctionVersion=number)],
+            Read("lambda", "get_alias", "FunctionVersion", **at, Name=alias["Name"]),
         ),
     ]
 
@@ -281,6 +282,7 @@ class Release(NamedTuple):
             becomes += f"; AND ALSO CHANGED IN $LATEST: {also}" if also else ""
             code, text = self.latest["CodeSha256"], self.live.get("Description", "")
             *first, moved = published(self.name, self.alias, code, text, becomes)
-            observe = self.read(path, Qualifier=self.alias["Name"])
-            steps += [*first, replace(moved, before=live, after=wanted, observe=observe)]
+            observe = self.read(f"[Version, {path}]", Qualifier=self.alias["Name"])
+            was, to = [moved.before, live], [moved.after, wanted]
+            steps += [*first, replace(moved, before=was, after=to, observe=observe)]
         return steps

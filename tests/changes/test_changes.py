@@ -18,6 +18,9 @@ from opslib.core.actions.actions import Aws, Read
 from opslib.core.connections.connection import Connection
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Plan, Planned, Step
+from opslib.core.reads.functions import Function, live_version
+from opslib.functions.configurations import settled
+from opslib.functions.environments import plan_environment
 from opslib.functions.versions import list_versions, plan_rollback
 from opslib.records import files, index, reading
 from opslib.records.chain import database
@@ -152,6 +155,27 @@ def test_what_somebody_changed_since_is_not_undone(
     ):
         changes.plan_undo(ops, record)
     assert lab.state() == before
+
+
+@pytest.mark.slow
+def test_a_version_that_somebody_deployed_since_is_not_taken_off_though_it_holds_what_was_set(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    apply(ops, plan_environment(ops, "api", "LOG_LEVEL", "DEBUG"), "now")
+    record, facts = last(), ops.target["functions"]["api"]
+    at = {"FunctionName": facts["name"]}
+    ours = ops.call("lambda", "get_alias", Name=facts["alias"], **at)["FunctionVersion"]
+    ops.change("lambda", "update_function_configuration", Description="a fix", **at)
+    settled(Function(ops, "api"))
+    new = ops.change("lambda", "publish_version", **at)["Version"]
+    ops.change("lambda", "update_alias", Name=facts["alias"], FunctionVersion=new, **at)
+    before = lab.state()
+    with pytest.raises(Refused, match=rf'now ."{new}".*no longer ."{ours}"'):
+        changes.plan_undo(ops, record)
+    assert lab.state() == before
+    ops.change("lambda", "update_alias", Name=facts["alias"], FunctionVersion=ours, **at)
+    apply(ops, changes.plan_undo(ops, record), "now")
+    assert live_version(ops, "api") == str(int(ours) - 1)
 
 
 @pytest.mark.slow
