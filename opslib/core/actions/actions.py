@@ -125,14 +125,21 @@ def Wait(
 ) -> Any:
     """Poll a value while it is one of the pending states; it must end as one of those expected."""
     read = Read(service, operation, path, **parameters)
-    value, waited = poll(
-        lambda: read.perform(ops),
-        lambda value: value not in pending,
-        timeout_seconds,
-        lambda value: f"{path} is {value}",
-    )
     said = f"{read} until {path} is {_either(expect)}"
-    if value in pending:
+    return settle(ops, read, lambda value: value not in pending, expect, timeout_seconds, said)
+
+
+def settle(
+    ops: Connection,
+    read: Action,
+    ended: Callable[[Any], bool],
+    expect: Sequence[Any],
+    seconds: float,
+    said: str,
+) -> Any:
+    """What it reads when that has ended as expected. Raises Unfinished (it has not), OpsError."""
+    value, waited = poll(lambda: read.perform(ops), ended, seconds, str)
+    if not ended(value):
         raise Unfinished(f"{said}: still {value} after {waited:.0f} s; it may yet finish.")
     if value not in expect:
         raise OpsError(f"{said}: ended as {value}.")
@@ -145,8 +152,9 @@ def _either(expect: list[Any]) -> str:
 
 def _merged(do: Action) -> str:
     changes = [f"{k}={v}" for k, v in do["put"].items()]
-    said = ", ".join([*changes, *(f"without {k}" for k in do["drop"])])
-    return f"{Action(do['write'])}: {do['parameter']} {said}, the others kept"
+    at, gone = do["parameter"], [f"without {k}" for k in do["drop"]]
+    said = ", ".join(changes + gone * bool(at))
+    return f"{Action(do['write'])}: {at} {said}, the others kept"
 
 
 @action("merge", _merged)
@@ -159,15 +167,16 @@ def Merge(
     put: Json,
     drop: Sequence[str] = (),
 ) -> Any:
-    """Read a mapping, set and drop keys, write it back in `parameter` (dotted).
+    """Read a mapping, set and drop keys, write it back in `parameter` (dotted; empty: as parameters
+    of the call).
 
     Other keys, secret or not, stay and are not shown.
     """
     present = Action(source).perform(ops) or {}
     wanted = {k: v for k, v in present.items() if k not in drop} | put
-    for part in reversed(parameter.split(".")):
+    for part in filter(None, reversed(parameter.split("."))):
         wanted = {part: wanted}
-    return ops.change(write["service"], write["operation"], **write["parameters"], **wanted)
+    return ops.change(write["service"], write["operation"], **write["parameters"] | wanted)
 
 
 @action("sql", "SQL ({rows} rows): {statement}")

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from opslib.core.actions.actions import Action, action
-from opslib.core.actions.stores.objects import in_waves
+from opslib.core.actions.stores.objects import ended, in_waves
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
 from opslib.core.errors import Lost, OpsError, Refused, Unfinished, after
@@ -104,16 +104,7 @@ def delete_items(ops: Connection, table: str, keys: Sequence[Json]) -> int:
     """How many were deleted: all. Raises OpsError that counts what is left, and says why."""
     delete = partial(_delete, ops, table)
     made = in_waves(ops, delete, keys, _A_CALL, _A_WAVE, "items deleted")
-    failed = [each for each in made if isinstance(each, OpsError)]
-    gone = len(keys) - len(failed)
-    if failed:
-        failed.sort(key=lambda each: not isinstance(each, Lost))
-        raise type(failed[0])(
-            f"{gone:,} of {len(keys):,} items of {table} were deleted, {len(failed):,} were "
-            f"not; first: {failed[0]} Run it again: it goes on with what is left.",
-            {"deleted": gone} if gone else None,
-        )
-    return gone
+    return len(ended("deleted", f"items of {table}", made)["Deleted"])
 
 
 def _delete(ops: Connection, table: str, batch: Sequence[Json]) -> list[Any]:

@@ -16,6 +16,7 @@ LARGEST = 5 * 1024**3  # bytes that one CopyObject takes
 _PART = 256 * 1024**2
 _SECONDS = 900
 _A_CALL, _AT_ONCE, _A_WAVE = 1000, 8, 250
+_OF = "versions"
 _PAUSES = (0.0, 0.5, 2.0)
 _PASSING = ("InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout")
 
@@ -36,7 +37,9 @@ def DeleteVersions(ops: Connection, bucket: str, objects: list[Json]) -> Any:
 @action("copy versions", lambda do: f"s3.copy_object(Bucket={do['bucket']}) of {_many(do)}")
 def CopyVersions(ops: Connection, bucket: str, objects: list[Json]) -> Any:
     """Put these versions on top of their keys again, with metadata, tags, class and encryption."""
-    return _ended("copied", ops.gather(*(partial(_tried, _copy, ops, bucket, o) for o in objects)))
+    return ended(
+        "copied", _OF, ops.gather(*(partial(_tried, _copy, ops, bucket, o) for o in objects))
+    )
 
 
 def _across(do: Action) -> str:
@@ -67,7 +70,7 @@ def CopyAcross(ops: Connection, bucket: str, to: str, owner: str, objects: list[
     def tried(batch: Sequence[Json]) -> list[Any]:
         return [_tried(copy, each) for each in batch]
 
-    return _ended("copied", in_waves(ops, tried, objects, 1, _A_WAVE, "objects copied"))
+    return ended("copied", _OF, in_waves(ops, tried, objects, 1, _A_WAVE, "objects copied"))
 
 
 @action(
@@ -109,7 +112,8 @@ def in_waves(
 def delete_versions(ops: Connection, bucket: str, objects: Sequence[Json]) -> Json:
     """What of them is gone: `Deleted`. Raises OpsError that counts what is not, and why."""
     delete = partial(_delete, ops, bucket)
-    return _ended("deleted", in_waves(ops, delete, objects, _A_CALL, _AT_ONCE, "versions deleted"))
+    made = in_waves(ops, delete, objects, _A_CALL, _AT_ONCE, "versions deleted")
+    return ended("deleted", _OF, made)
 
 
 def _delete(ops: Connection, bucket: str, batch: Sequence[Json]) -> list[Any]:
@@ -155,7 +159,8 @@ def _tried(act: Callable[..., Json], *given: Any) -> Any:
         return exc
 
 
-def _ended(verb: str, made: Sequence[Any]) -> Json:
+def ended(verb: str, of: str, made: Sequence[Any]) -> Json:
+    """What is done, of what became of each. Raises OpsError that counts what is not, and why."""
     done = [each for each in made if isinstance(each, dict)]
     failed = [each for each in made if isinstance(each, OpsError)]
     answer = {verb.capitalize(): done}
@@ -164,8 +169,8 @@ def _ended(verb: str, made: Sequence[Any]) -> Json:
     failed.sort(key=lambda each: not isinstance(each, Lost))
     # Of what is known to be done the undo is known, too, though others may be done.
     raise (OpsError if done else type(failed[0]))(
-        f"{len(done):,} of {len(made):,} versions were {verb}, {len(failed):,} were not; first: "
-        f"{failed[0]}",
+        f"{len(done):,} of {len(made):,} {of} were {verb}, {len(failed):,} were not; first: "
+        f"{failed[0]} Run it again: it goes on with what is left.",
         answer if done else None,
     )
 

@@ -3,7 +3,7 @@ task of its own, with another command than its service's, to its exit code.
 """
 
 import math
-from functools import partial
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from opslib.core.actions.actions import Action, action, take_back
@@ -71,7 +71,7 @@ def Rollout(
     Unfinished (still under way, and nothing takes it back).
     """
     seen, waited = poll(
-        lambda: _look(_described(ops, cluster, service), definition),
+        lambda: _look(services.described(ops, cluster, service), definition),
         lambda seen: seen.done or bool(seen.failed),
         timeout_seconds,
         lambda seen: seen.told,
@@ -79,13 +79,9 @@ def Rollout(
     if seen.done:
         return "COMPLETED"
     why = seen.failed or f"it is not complete after {waited:.0f} s"
-    try:
-        tasks = services.tasks(ops, cluster, service, "STOPPED")
-        of = [t for t in tasks if definition in ("", t["taskDefinitionArn"])]
-        newest: Json = max(of, key=lambda task: str(task.get("stoppedAt", "")), default={})
-        told = f"; {newest['stoppedReason']}" if newest.get("stoppedReason") else ""
-    except OpsError as exc:
-        told = f"; why its tasks stopped is not known: {exc}"
+    told = _last_words(
+        ops, cluster, service, lambda task: definition in ("", task["taskDefinitionArn"])
+    )
     said = f"The deployment of {service} failed: {why} ({seen.told}{told})."
     if back and (seen.ours or not seen.failed):
         take_back(ops, back, said)
@@ -94,9 +90,14 @@ def Rollout(
     raise (OpsError if seen.failed else Unfinished)(said)
 
 
-def _described(ops: Connection, cluster: str, service: str) -> Json:
-    given = {"cluster": cluster, "services": [service]}
-    return dict(ops.call("ecs", "describe_services", **given)["services"][0])
+def _last_words(ops: Connection, cluster: str, service: str, ours: Callable[[Json], bool]) -> str:
+    """Why the newest of its tasks stopped, as far as that can be told."""
+    try:
+        stopped = filter(ours, services.tasks(ops, cluster, service, "STOPPED"))
+    except OpsError as exc:
+        return f"; why its tasks stopped is not known: {exc}"
+    newest: Json = max(stopped, key=lambda task: str(task.get("stoppedAt", "")), default={})
+    return f"; {newest['stoppedReason']}" if newest.get("stoppedReason") else ""
 
 
 def _look(told: Json, definition: str | Json) -> _Seen:
@@ -143,14 +144,14 @@ def Anew(ops: Connection, cluster: str, service: str, timeout_seconds: int = 180
 
 
 def _left(ops: Connection, cluster: str, service: str, ours: str) -> _Seen:
-    told, tasks = _described(ops, cluster, service), partial(services.tasks, ops, cluster, service)
+    told = services.described(ops, cluster, service)
     present: Json = next((e for e in told["deployments"] if e["id"] == ours), {})
     why, own = _failed(told, present)
     if why:
-        stopped = (e for e in tasks("STOPPED") if e.get("startedBy") == ours)
-        says = next((e["stoppedReason"] for e in stopped if e.get("stoppedReason")), "")
-        return _Seen(False, f"{why}; {says}".rstrip(" ;."), own, "FAILED")
-    older = sum(e.get("startedBy") != ours for e in tasks("RUNNING"))
+        why += _last_words(ops, cluster, service, lambda task: task.get("startedBy") == ours)
+        return _Seen(False, why.rstrip("."), own, "FAILED")
+    running = services.tasks(ops, cluster, service, "RUNNING")
+    older = sum(each.get("startedBy") != ours for each in running)
     state = present.get("rolloutState", "")
     said = f"{state}, {count(older, 'task')} of before"
     return _Seen(state == "COMPLETED" and not older, "", own, said)
