@@ -40,6 +40,7 @@ CHANGES = dtypes("""
     outcome str
     verdict str
 """)
+_WATCHES = ("appears", "rollout", "search serves", "wait", "watch")  # ends at once where it is over
 _UNSEEN = {"": None, "done": True, "not done": False}
 _NOTHING = "No record is named: choose one of the changes above, record = '…'."
 _ONCE = (
@@ -168,8 +169,8 @@ def plan_resume(ops: Connection, record: str, unseen: str = "") -> Planned:
             )
         if was["state"] == "applied":
             continue
-        begun = was["state"] in UNSURE
-        if (begun or was["observe"]) and world.is_done(was, [was["before"]], sure=False):
+        looked = kept["do"]["kind"] not in _WATCHES and (was["state"] in UNSURE or was["observe"])
+        if looked and world.is_done(was, [was["before"]], sure=False):
             change.notes.append(f"{was['named']} is done already.")
             continue
         made.append(_again(kept, name_of(kept, number), change.results, made, was["named"]))

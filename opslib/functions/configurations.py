@@ -154,6 +154,15 @@ def told_shares(alias: Json) -> str:
     return " and ".join(f"{100 * part:g} % to version {of}" for of, part in shares(alias).items())
 
 
+def require_whole(function: str, alias: Json) -> None:
+    """Raises Refused: the alias splits its traffic."""
+    if weights(alias):
+        raise Refused(
+            f"Alias {alias['Name']} of {function} splits its traffic between versions: a "
+            "deployment is going on. Nothing was changed; finish it, or functions/rollback."
+        )
+
+
 def settled(function: Function) -> Json:
     """$LATEST, once an update that is in progress has ended, for it takes no other meanwhile.
 
@@ -235,11 +244,7 @@ class Release(NamedTuple):
         """
         alias, latest = function.alias(), settled(function)
         live = function.configuration(alias["FunctionVersion"]) if alias else latest
-        if alias and weights(alias):
-            raise Refused(
-                f"Alias {alias['Name']} of {function.name} splits its traffic between versions: "
-                "a deployment is going on. Nothing was changed; finish it, or functions/rollback."
-            )
+        require_whole(function.name, alias or {})
         if live["CodeSha256"] != latest["CodeSha256"]:
             raise Refused(
                 f"$LATEST of {function.name} holds other code than version {live['Version']}, "

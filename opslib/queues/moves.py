@@ -38,6 +38,13 @@ MOVES = dtypes("""
     started utc
     failure str
 """)
+_ROW = """{
+    status: Status,
+    moved: ApproximateNumberOfMessagesMoved || `0`,
+    of: ApproximateNumberOfMessagesToMove || `0`,
+    started: StartedTimestamp,
+    failure: FailureReason || ''
+}"""
 _RUNNING = ["RUNNING", "CANCELLING"]
 _SAVED_BYTES = 2_000_000  # a purge keeps what it destroys in its plan, which the record holds
 
@@ -48,18 +55,9 @@ def list_moves(ops: Connection, queue: str) -> Frame:
     Columns: MOVES.
     """
     source = Dead(ops, queue).attributes()["QueueArn"]
-    found = ops.call("sqs", "list_message_move_tasks", SourceArn=source, MaxResults=10)
-    rows = [
-        {
-            "status": task["Status"],
-            "moved": task.get("ApproximateNumberOfMessagesMoved", 0),
-            "of": task.get("ApproximateNumberOfMessagesToMove", 0),
-            "started": int(task["StartedTimestamp"]) * 1_000_000,  # nanoseconds
-            "failure": task.get("FailureReason", ""),
-        }
-        for task in found.get("Results", ())
-    ]
-    return frame(rows, MOVES)
+    asked = "sqs", "list_message_move_tasks", f"Results[].{_ROW}"
+    found = ops.pages(*asked, SourceArn=source, MaxResults=10)
+    return frame((row | {"started": row["started"] * 1_000_000} for row in found), MOVES)
 
 
 def _refuse_while_moving(dead: Dead) -> None:

@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import sqlalchemy as sa
 
 from opslib import OpsError, Refused, UsageError, apply, changes, connect
 from opslib.core import Action, redaction
-from opslib.core.actions.actions import Aws, Read
+from opslib.core.actions.actions import Aws, Read, Wait
 from opslib.core.connections.connection import Connection
+from opslib.core.errors import Unfinished
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Plan, Planned, Step
 from opslib.core.reads.functions import Function, live_version
@@ -132,6 +134,29 @@ def test_a_change_that_failed_half_way_is_listed_and_what_was_done_is_undone(
     )
     apply(ops, plan, "now")
     assert lab.state() == clean
+
+
+def test_a_wait_that_was_too_short_is_gone_on_with_wherever_it_has_come_to(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    asked = "s3", "get_bucket_tagging", "TagSet[0].Value"
+    wait = Wait(*asked, ["one", "two"], ["three"], 0, Bucket=NAME)
+
+    @planner
+    def plan(ops: Connection) -> Planned:
+        made = Step("Tag one", tagging("one"), None, "one", [tagging(None)])
+        until = Step("Wait", wait, None, "three", [], Read(*asked, Bucket=NAME))
+        return Planned("tag, and wait", [made, until])
+
+    with pytest.raises(Unfinished, match=r"still one after 0 s; it may yet finish.*resume"):
+        apply(ops, plan(ops), "now")
+    record = last()
+    for tags, fails in (("two", True), ("three", False)):
+        tagging(tags).perform(ops)
+        again = changes.plan_resume(ops, record)
+        assert [step.title for step in again.steps] == ["Wait"]
+        with pytest.raises(Unfinished) if fails else nullcontext():
+            apply(ops, again, "now")
 
 
 @pytest.mark.slow

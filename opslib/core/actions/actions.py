@@ -125,21 +125,14 @@ def Wait(
 ) -> Any:
     """Poll a value while it is one of the pending states; it must end as one of those expected."""
     read = Read(service, operation, path, **parameters)
+    value, waited = poll(
+        lambda: read.perform(ops),
+        lambda value: value not in pending,
+        timeout_seconds,
+        lambda value: f"{path} is {value}",
+    )
     said = f"{read} until {path} is {_either(expect)}"
-    return settle(ops, read, lambda value: value not in pending, expect, timeout_seconds, said)
-
-
-def settle(
-    ops: Connection,
-    read: Action,
-    ended: Callable[[Any], bool],
-    expect: Sequence[Any],
-    seconds: float,
-    said: str,
-) -> Any:
-    """What it reads when that has ended as expected. Raises Unfinished (it has not), OpsError."""
-    value, waited = poll(lambda: read.perform(ops), ended, seconds, str)
-    if not ended(value):
+    if value in pending:
         raise Unfinished(f"{said}: still {value} after {waited:.0f} s; it may yet finish.")
     if value not in expect:
         raise OpsError(f"{said}: ended as {value}.")

@@ -6,12 +6,13 @@ from typing import Any
 
 import jmespath
 
-from opslib.core.actions.actions import Action, action, asked, settle
+from opslib.core.actions.actions import Action, action, asked
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError
+from opslib.core.errors import OpsError, Unfinished
 from opslib.core.reads.stores import domains
 from opslib.core.tables import Json
+from opslib.core.waiting import poll
 
 _MOST_BYTES = 4_000_000  # of one request; small domains take no more than ten
 _CREATED, _THERE, _GONE = 201, 409, 404
@@ -27,8 +28,14 @@ def Search(ops: Connection, method: str, path: str, body: Any = None, pick: str 
 @action("search serves", "GET {path} until it is {expect}")
 def Serves(ops: Connection, path: str, pick: str, expect: str, timeout_seconds: int = 3600) -> Any:
     """Until what is picked is `expect`."""
-    read, said = Search("GET", path, None, pick), f"GET {path} until it is {expect}"
-    return settle(ops, read, lambda seen: bool(seen == expect), [expect], timeout_seconds, said)
+    read = Search("GET", path, None, pick)
+    seen, waited = poll(
+        lambda: read.perform(ops), lambda seen: bool(seen == expect), timeout_seconds, str
+    )
+    if seen != expect:
+        said = f"GET {path} until it is {expect}: still {seen} after {waited:.0f} s"
+        raise Unfinished(f"{said}; it may yet finish.")
+    return seen
 
 
 def _put(do: Action) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from opslib.core.actions.actions import Action, action, take_back
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import Lost, OpsError, Unfinished, after
+from opslib.core.errors import HalfWay, Lost, OpsError, Unfinished, after
 from opslib.core.reads import services, stops
 from opslib.core.tables import Json
 from opslib.core.text import count
@@ -201,14 +201,12 @@ def OneOff(
     how = f"ended with exit code {code}" if code is not None else "never ran its command"
     last = f" Its last line: {lines[-1]}" if lines else ""
     why = f"{said} {how}: {stops.reason(ended)}.{last}"
-    if not proof:
-        raise OpsError(why)
+    if not (proof and before):
+        raise HalfWay(why)
     try:
         now = Action(proof).perform(ops)
     except OpsError as exc:
         raise Lost(f"{why} Whether it did something cannot be seen: {exc}") from exc
-    if not before:
-        raise OpsError(f"{why} It is {now} now.")
     if now == before:
         raise OpsError(f"{why} Not done: it is still {now}.")
     if now == after:
