@@ -55,8 +55,9 @@ class Change:
                 )
 
     def take_undo(self, said: Json) -> None:
-        ours = (None, said["plan"]["id"])  # a run may apply several
-        for step in (each for each in said.get("steps", ()) if each.get("plan") in ours):
+        for step in said.get("steps", ()):
+            if step.get("plan") not in (None, said["plan"]["id"]):  # a run may apply several
+                continue
             key = key_of([step["title"], said["plan"]["steps"][step["number"] - 1]["do"]])
             self.undone[key] += step["state"] == "applied"
             self.perhaps_undone[key] += step["state"] in UNSURE

@@ -3,7 +3,6 @@ task of its own, with another command than its service's, to its exit code.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from opslib.core.actions.actions import Action, action, take_back
@@ -79,9 +78,7 @@ def Rollout(
     if seen.done:
         return "COMPLETED"
     why = seen.failed or f"it is not complete after {waited:.0f} s"
-    told = _last_words(
-        ops, cluster, service, lambda task: definition in ("", task["taskDefinitionArn"])
-    )
+    told = _last_words(ops, cluster, service, "taskDefinitionArn", definition)
     said = f"The deployment of {service} failed: {why} ({seen.told}{told})."
     if back and (seen.ours or not seen.failed):
         take_back(ops, back, said)
@@ -90,13 +87,16 @@ def Rollout(
     raise (OpsError if seen.failed else Unfinished)(said)
 
 
-def _last_words(ops: Connection, cluster: str, service: str, ours: Callable[[Json], bool]) -> str:
-    """Why the newest of its tasks stopped, as far as that can be told."""
+def _last_words(ops: Connection, cluster: str, service: str, key: str, of: Any) -> str:
+    """Why the newest of its tasks stopped that have this under a key (empty: of all of them), as
+    far as that can be told.
+    """
     try:
-        stopped = filter(ours, services.tasks(ops, cluster, service, "STOPPED"))
+        tasks = services.tasks(ops, cluster, service, "STOPPED")
     except OpsError as exc:
         return f"; why its tasks stopped is not known: {exc}"
-    newest: Json = max(stopped, key=lambda task: str(task.get("stoppedAt", "")), default={})
+    ours = (task for task in tasks if of in ("", task.get(key)))
+    newest: Json = max(ours, key=lambda task: str(task.get("stoppedAt", "")), default={})
     return f"; {newest['stoppedReason']}" if newest.get("stoppedReason") else ""
 
 
@@ -123,8 +123,9 @@ def Anew(ops: Connection, cluster: str, service: str, timeout_seconds: int = 180
 
     When it fails, the tasks of before are left as they are.
     """
-    at = {"cluster": cluster, "service": service}
-    told = ops.change("ecs", "update_service", **at, forceNewDeployment=True)
+    told = ops.change(
+        "ecs", "update_service", cluster=cluster, service=service, forceNewDeployment=True
+    )
     ours = next(e for e in told["service"]["deployments"] if e["status"] == "PRIMARY")
     with after({"deployment": ours["id"]}):
         seen, waited = poll(
@@ -148,7 +149,7 @@ def _left(ops: Connection, cluster: str, service: str, ours: str) -> _Seen:
     present: Json = next((e for e in told["deployments"] if e["id"] == ours), {})
     why, own = _failed(told, present)
     if why:
-        why += _last_words(ops, cluster, service, lambda task: task.get("startedBy") == ours)
+        why += _last_words(ops, cluster, service, "startedBy", ours)
         return _Seen(False, why.rstrip("."), own, "FAILED")
     running = services.tasks(ops, cluster, service, "RUNNING")
     older = sum(each.get("startedBy") != ours for each in running)
@@ -184,8 +185,15 @@ def OneOff(
     """
     name = container["name"]
     overrides = {"containerOverrides": [{"name": name, "command": command}]}
-    at = {"cluster": cluster, "taskDefinition": definition, **run}
-    told = ops.change("ecs", "run_task", **at, overrides=overrides, count=1)
+    told = ops.change(
+        "ecs",
+        "run_task",
+        cluster=cluster,
+        taskDefinition=definition,
+        overrides=overrides,
+        count=1,
+        **run,
+    )
     if not told["tasks"]:
         why = "; ".join(each.get("reason", "") for each in told.get("failures", ()))
         raise OpsError(f"ECS started no task: {why or 'it gives no reason'}. Nothing was done.")
