@@ -20,7 +20,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 
-from opslib import OpsError
+from opslib import NotFound, OpsError
 from opslib.core.actions import exact, handed, lambdas, listed, logins, muting, watching
 from opslib.core.actions.actions import Action, Aws, Http, Merge, Read
 from opslib.core.actions.stores import objects, searches
@@ -71,6 +71,7 @@ FAULTS = {
     "denied": (403, "AccessDeniedException"),
     "expired": (403, "ExpiredTokenException"),
     "throttled": (429, "ThrottlingException"),
+    "vanished": (404, "ResourceNotFoundException"),
 }
 # Its answer was lost, or an error that may have come after it; every one after it was lost, too.
 WAYS = (*FAULTS, "lost", "500", "gone")
@@ -322,6 +323,15 @@ def cases() -> list[tuple[str, int, str]]:
 def test_each_kind_of_action_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = {kind for kind, form in Action.kinds.items() if form.do.__module__.startswith("opslib.")}
     assert ours == {*EXAMPLES, *LOOKING, *ELSEWHERE}
+
+
+def test_a_service_that_vanishes_while_its_tasks_start_anew_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone = {"describe_services": {"services": [], "failures": [{"reason": "MISSING"}]}}
+    _, error = done("anew", World(EXAMPLES["anew"][1] | gone), monkeypatch)
+    assert isinstance(error, NotFound)
+    assert error.done == {"deployment": "d"}
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
