@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from opslib import OpsError, Refused, UsageError, apply, changes, connect
+from opslib.changes import histories
 from opslib.core import Action, redaction
 from opslib.core.actions.actions import Aws, Read, Wait
 from opslib.core.connections.connection import Connection
@@ -134,6 +135,14 @@ def test_a_change_that_failed_half_way_is_listed_and_what_was_done_is_undone(
     )
     apply(ops, plan, "now")
     assert lab.state() == clean
+
+
+def test_of_a_run_that_undid_two_changes_each_has_its_own_steps() -> None:
+    do, of = {"kind": "aws"}, {"title": "Undo: it", "state": "applied"}
+    steps = [{**of, "plan": "another", "number": 3}, {**of, "plan": "this", "number": 1}]
+    change = histories.Change("r", "changed", [])
+    change.take_undo({"plan": {"id": "this", "steps": [{"do": do}]}, "steps": steps})
+    assert change.undone == {histories.key_of(["Undo: it", do]): 1}
 
 
 def test_a_wait_that_was_too_short_is_gone_on_with_wherever_it_has_come_to(
