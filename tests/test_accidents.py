@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,27 @@ def test_an_answer_that_was_lost_and_is_needed_later_stops_before_who_needs_it(
     assert ending(last()) == {"File 1": "applied"}
     with pytest.raises(Refused, match="needs the answer of file1, which is not kept"):
         changes.plan_resume(ops, last())
+
+
+def test_a_state_that_the_answer_of_an_earlier_step_names_is_seen_and_undone(
+    ops: Connection, folder: Path
+) -> None:
+    named = result("file1.@")  # a version that gets its number when it is made
+    second = replace(accidents.step(folder, 1), name="second", after=named)
+    second.do.update(path=str(folder / "02"), lost="done")
+    assert second.observe
+    assert second.undo
+    second.observe["path"] = second.undo[0]["path"] = str(folder / "02")
+    plan = accidents.plan_steps(ops, accidents.step(folder, 1), second)
+    assert "<file1.@>" in repr(plan)
+    apply(ops, plan, "now")
+    assert [(f.status, f.seen) for f in ops.findings] == [("ok", "now 1")] * 2
+    (folder / "02").write_text("3")  # somebody else's
+    with pytest.raises(Refused, match="now 3, no longer 1 as it left it"):
+        changes.plan_undo(ops, last())
+    (folder / "02").write_text("1")
+    apply(ops, changes.plan_undo(ops, last()), "now")
+    assert accidents.made(folder) == 0
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import jmespath
+
 from opslib.core import (
     UTC_TIME,
     Connection,
@@ -32,6 +34,12 @@ CLIENTS = dtypes("""
     command      str
 """)
 SLOW = {"time": UTC_TIME, "took_ms": "float64", "command": "str"}
+_CLIENTS = """[?!starts_with(name || '', 'opslib/')].{
+    client: name || "lib-name" || '',
+    address: addr,
+    idle_seconds: to_number(idle),
+    command: cmd
+}"""
 _BETWEEN = 2.0  # seconds between two looks: counters of INFO are since the server's start
 _COUNTED = beside(__file__, "counters")
 _SLOW_MS = 100.0
@@ -101,17 +109,7 @@ def check_clients(ops: Connection) -> Findings:
     A pool is used in turns; what is opened and never closed only gets idle. Evidence: CLIENTS.
     """
     with caches.session(ops, "CLIENT LIST") as client:
-        told = client.client_list()
-    rows = [
-        {
-            "client": each.get("name") or each.get("lib-name", ""),
-            "address": each["addr"],
-            "idle_seconds": int(each["idle"]),
-            "command": each["cmd"],
-        }
-        for each in told
-        if not str(each.get("name", "")).startswith("opslib/")
-    ]
+        rows = jmespath.search(_CLIENTS, client.client_list())
     rule = f"at most {_UNUSED} of one machine unused for {_IDLE_SECONDS} s"
     asked, found = Question("who is connected", rule, "CLIENT LIST"), frame(rows, CLIENTS)
     unused = found[found["idle_seconds"] >= _IDLE_SECONDS]

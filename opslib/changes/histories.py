@@ -56,6 +56,8 @@ class Change:
 
     def take_undo(self, said: Json) -> None:
         for step in said.get("steps", ()):
+            if step.get("plan") not in (None, said["plan"]["id"]):  # a run may apply several
+                continue
             key = key_of([step["title"], said["plan"]["steps"][step["number"] - 1]["do"]])
             self.undone[key] += step["state"] == "applied"
             self.perhaps_undone[key] += step["state"] in UNSURE

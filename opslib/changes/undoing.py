@@ -27,7 +27,7 @@ from opslib.core import (
     planner,
     redaction,
 )
-from opslib.core.actions.results import awaited
+from opslib.core.actions.results import awaited, resolved
 from opslib.core.plans.performing import UNSURE, look
 from opslib.core.plans.plans import short
 from opslib.records import Record
@@ -40,6 +40,7 @@ CHANGES = dtypes("""
     outcome str
     verdict str
 """)
+_WATCHES = ("appears", "rollout", "search serves", "wait", "watch")  # ends at once where it is over
 _UNSEEN = {"": None, "done": True, "not done": False}
 _NOTHING = "No record is named: choose one of the changes above, record = '…'."
 _ONCE = (
@@ -159,6 +160,7 @@ def plan_resume(ops: Connection, record: str, unseen: str = "") -> Planned:
     made: list[Step] = []
     for number, kept in enumerate(change.planned, 1):
         was = change.known.get(name_of(kept, number), {"state": "not begun"})
+        kept = {**kept, "after": resolved(kept["after"], change.results)}
         was = {**kept, **was, "named": f"Step {number} of {change.id} ({kept['title']})"}
         if was.get("part"):
             raise Refused(
@@ -167,8 +169,8 @@ def plan_resume(ops: Connection, record: str, unseen: str = "") -> Planned:
             )
         if was["state"] == "applied":
             continue
-        begun = was["state"] in UNSURE
-        if (begun or was["observe"]) and world.is_done(was, [was["before"]], sure=False):
+        looked = kept["do"]["kind"] not in _WATCHES and (was["state"] in UNSURE or was["observe"])
+        if looked and world.is_done(was, [was["before"]], sure=False):
             change.notes.append(f"{was['named']} is done already.")
             continue
         made.append(_again(kept, name_of(kept, number), change.results, made, was["named"]))

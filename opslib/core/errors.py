@@ -13,7 +13,8 @@ OpsError
         └── HalfWay     what was asked to do it answered that it failed; a part may be done
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -33,6 +34,16 @@ class OpsError(Exception):
     def _render_traceback_(self) -> list[str]:
         """What IPython shows, so what a record has, too: its sentence."""
         return [f"\x1b[31;1m{type(self).__name__}\x1b[0m: {self}"]
+
+
+@contextmanager
+def after(done: Any) -> Iterator[None]:
+    """What fails inside fails after that was done, which its error tells then."""
+    try:
+        yield
+    except OpsError as exc:
+        exc.done = exc.done or done
+        raise
 
 
 class UsageError(OpsError):

@@ -154,6 +154,15 @@ def told_shares(alias: Json) -> str:
     return " and ".join(f"{100 * part:g} % to version {of}" for of, part in shares(alias).items())
 
 
+def require_whole(function: str, alias: Json) -> None:
+    """Raises Refused: the alias splits its traffic."""
+    if weights(alias):
+        raise Refused(
+            f"Alias {alias['Name']} of {function} splits its traffic between versions: a "
+            "deployment is going on. Nothing was changed; finish it, or functions/rollback."
+        )
+
+
 def settled(function: Function) -> Json:
     """$LATEST, once an update that is in progress has ended, for it takes no other meanwhile.
 
@@ -208,8 +217,9 @@ def published(name: str, alias: Json, code: Any, text: str, becomes: str) -> lis
             f"Alias {alias['Name']} of {name}: from version {number} to that one",
             move(FunctionVersion=new, RevisionId=alias["RevisionId"]),
             number,
-            "the new version",
-            undo=[move(FunctionVersion=number)],
+            new,
+            [move(FunctionVersion=number)],
+            Read("lambda", "get_alias", "FunctionVersion", **at, Name=alias["Name"]),
         ),
     ]
 
@@ -234,11 +244,7 @@ class Release(NamedTuple):
         """
         alias, latest = function.alias(), settled(function)
         live = function.configuration(alias["FunctionVersion"]) if alias else latest
-        if alias and weights(alias):
-            raise Refused(
-                f"Alias {alias['Name']} of {function.name} splits its traffic between versions: "
-                "a deployment is going on. Nothing was changed; finish it, or functions/rollback."
-            )
+        require_whole(function.name, alias or {})
         if live["CodeSha256"] != latest["CodeSha256"]:
             raise Refused(
                 f"$LATEST of {function.name} holds other code than version {live['Version']}, "
@@ -281,6 +287,7 @@ class Release(NamedTuple):
             becomes += f"; AND ALSO CHANGED IN $LATEST: {also}" if also else ""
             code, text = self.latest["CodeSha256"], self.live.get("Description", "")
             *first, moved = published(self.name, self.alias, code, text, becomes)
-            observe = self.read(path, Qualifier=self.alias["Name"])
-            steps += [*first, replace(moved, before=live, after=wanted, observe=observe)]
+            observe = self.read(f"[Version, {path}]", Qualifier=self.alias["Name"])
+            was, to = [moved.before, live], [moved.after, wanted]
+            steps += [*first, replace(moved, before=was, after=to, observe=observe)]
         return steps

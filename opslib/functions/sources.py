@@ -5,9 +5,8 @@ Looked at; paused and let go on. What is paused keeps its settings; what it woul
 in a queue, and is lost from a rule.
 """
 
-import json
 from collections.abc import Iterator
-from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from opslib.core import (
@@ -34,6 +33,7 @@ from opslib.core import (
     require_known,
     sayings,
 )
+from opslib.core.actions.actions import Merge
 
 SOURCES = dtypes("""
     function str
@@ -91,20 +91,8 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
     return Findings(found, frame(rows, SOURCES), note)
 
 
-_MAPPING = Kind(
-    "event source",
-    "lambda",
-    "get_event_source_mapping",
-    "@",
-    "UUID",
-    "State",
-    pending=("Creating", "Enabling", "Disabling", "Updating"),
-    modify="update_event_source_mapping",
-    seconds=600,
-)
-_RULE = Kind("rule", "events", "describe_rule", "@", "Name", "State", pending=())
-_SCHEDULE = Kind("schedule", "scheduler", "get_schedule", "@", "Name", "State", pending=())
-_TOLD = {"Arn", "CreationDate", "LastModificationDate"}  # by Scheduler, which takes the rest back
+_MAPPING, _RULE, _SCHEDULE = (Kind(**said) for said in beside(__file__, "triggers").values())
+_TOLD = ("Arn", "CreationDate", "LastModificationDate")  # by Scheduler, which takes the rest back
 _LOST = "what it would have sent meanwhile is not sent later"
 _NONE = (
     "No event source mapping, rule or schedule calls it. What else does (an API, a bucket, a "
@@ -181,8 +169,7 @@ def _triggers(function: Function) -> Iterator[_Trigger]:
         thing = Thing(_SCHEDULE, facts["name"], {"GroupName": facts.get("group", "default")})
         said = look(function.ops, thing.read(), {})
         if said and said["Target"]["Arn"] in arns:
-            kept = {k: v for k, v in said.items() if k not in _TOLD | {*thing.key, "State"}}
-            kept = json.loads(json.dumps(kept, default=datetime.isoformat))
-            both = ("DISABLED", "ENABLED")
-            does = {state: thing.call("update_schedule", **kept, State=state) for state in both}
+            write, told = thing.call("update_schedule", Target=said["Target"]), (*_TOLD, *thing.key)
+            put = partial(Merge, thing.read(), write, "", drop=told)
+            does = {state: put(put={"State": state}) for state in ("DISABLED", "ENABLED")}
             yield _Trigger(thing, thing.name, said["State"], does, _LOST)

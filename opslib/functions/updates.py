@@ -18,7 +18,13 @@ from opslib.core import (
     planner,
     result,
 )
-from opslib.functions.configurations import differences, published, settled, taken_over, weights
+from opslib.functions.configurations import (
+    differences,
+    published,
+    require_whole,
+    settled,
+    taken_over,
+)
 
 _IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[\w.-]+/\S+[:@]\S+")
 
@@ -45,11 +51,7 @@ def plan_update(
             f"{name} has no alias: new code would be live at once, and nothing could take it back. "
             "Nothing was changed; name an alias in the target's file (functions.*.alias)."
         )
-    if weights(alias):
-        raise Refused(
-            f"Alias {alias['Name']} of {name} splits its traffic: a deployment is going "
-            "on. Nothing was changed; finish it, or functions/rollback."
-        )
+    require_whole(name, alias)
     if known.reserved() == 0:
         raise Refused(
             f"The concurrency of {name} is 0: nothing would call the new version. "

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
 from opslib.core import (
     Action,
@@ -25,6 +26,7 @@ from opslib.core import (
     planner,
     require_known,
 )
+from opslib.core.actions.actions import Merge
 from opslib.services.counts import SCALING, bounds, named
 from opslib.services.reading import Service
 
@@ -131,14 +133,14 @@ def plan_target(ops: Connection, service: str, value: float, policy: str = "") -
         rule = f"between {_LEAST} and {_MOST} %" if percent else "more than 0"
         raise UsageError(f"value={value:g}: {_metric(chosen)} is to be held {rule}.")
 
-    def put(aim: float) -> Action:
-        given = {"PolicyType": _TRACKING, _CONFIGURATION: config | {"TargetValue": aim}}
-        return Aws(SCALING, "put_scaling_policy", **named(known), PolicyName=name, **given)
+    at, path = named(known), f"ScalingPolicies[0].{_CONFIGURATION}"
+    read = partial(Read, SCALING, "describe_scaling_policies", PolicyNames=[name], **at)
+    write = Aws(SCALING, "put_scaling_policy", PolicyName=name, PolicyType=_TRACKING, **at)
 
-    at = {"ServiceNamespace": "ecs", "PolicyNames": [name]}
-    at["ResourceId"] = named(known)["ResourceId"]
-    path = f"ScalingPolicies[0].{_CONFIGURATION}.TargetValue"
-    seen = Read(SCALING, "describe_scaling_policies", path, **at)
+    def put(aim: float) -> Action:
+        return Merge(read(path), write, _CONFIGURATION, {"TargetValue": aim})
+
+    seen = read(f"{path}.TargetValue")
     title = f"{name}: {_metric(chosen)} of {was:g} becomes {value:g}"
     step = Step(title, put(value), was, float(value), [put(was)], seen)
     notes = [*_estimate(known, percent, value), *_warned(known, chosen, every, value)]

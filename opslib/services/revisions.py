@@ -87,19 +87,11 @@ def deployed(
     do = thing.call("update_service", taskDefinition=definition)
     undo = [thing.call("update_service", taskDefinition=present)]
     what = f"Service {service.facts['name']}: {title}"
-    known = isinstance(definition, str)
     watch = Rollout(
         str(service.facts["cluster"]), thing.name, definition, undo[0] if taken_back else None
     )
     return [
-        Step(
-            what,
-            do,
-            present,
-            definition if known else title,
-            undo,
-            thing.read("taskDefinition") if known else None,
-        ),
+        Step(what, do, present, definition, undo, thing.read("taskDefinition")),
         Step(f"Watch until {thing} runs it", watch, None, "COMPLETED", [], thing.status()),
     ]
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import chain
 
+import jmespath
+
 from opslib.core import (
     Connection,
     Finding,
@@ -35,6 +37,7 @@ TASKS = dtypes("""
     stopped  utc
     reason   str
 """)
+_ROW = "{status: lastStatus, health: healthStatus || '', started: startedAt, stopped: stoppedAt}"
 STUCK, BAD_REVISION = "deployment-stuck", "bad-revision"
 OF_REVISION = Sign(BAD_REVISION, "", "the revision does not work", next="services/rollback")
 _UNDER_WAY = timedelta(minutes=30)  # a deployment that takes longer is stuck
@@ -208,14 +211,11 @@ def _tasks(service: Service) -> tuple[list[Finding], list[Json]]:
         seen = f"{count(len(bad), 'task')} unhealthy by the container's own health check"
         found.append(asked.critical(seen, cause=stops.UNHEALTHY, next="services/health"))
     return found, [
-        {
+        jmespath.search(_ROW, each)
+        | {
             "service": service.key,
             "task": each["taskArn"].rpartition("/")[2],
             "revision": number(each["taskDefinitionArn"]),
-            "status": each["lastStatus"],
-            "health": each.get("healthStatus", ""),
-            "started": each.get("startedAt"),
-            "stopped": each.get("stoppedAt"),
             "reason": stops.reason(each),
         }
         for each in every

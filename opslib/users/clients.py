@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+import jmespath
+
 from opslib import secrets
 from opslib.core import (
     Connection,
@@ -40,6 +42,13 @@ CLIENTS = dtypes("""
     revocation           bool
     secrets              int64
 """)
+_ROW = """{
+    id: ClientId,
+    callbacks: join(', ', CallbackURLs || `[]`),
+    flows: join(', ', [AllowedOAuthFlows, ExplicitAuthFlows][][]),
+    revocation: EnableTokenRevocation || `false`,
+    secrets: length(secrets)
+}"""
 _DESCRIBE = "cognito-idp DescribeUserPoolClient"
 _BY_HAND = (
     "Mend it where it is described (Terraform), or in the console: aws cognito-idp "
@@ -62,17 +71,11 @@ def check_clients(ops: Connection) -> Findings:
         (each for key, has in told.items() for each in _judged(ops, key, known[key], has)),
         frame(
             (
-                {
+                jmespath.search(_ROW, has)
+                | {
                     "client": key,
-                    "id": has["ClientId"],
-                    "callbacks": ", ".join(has.get("CallbackURLs", ())),
-                    "flows": ", ".join(
-                        [*has.get("AllowedOAuthFlows", ()), *has.get("ExplicitAuthFlows", ())]
-                    ),
                     "access_token_seconds": lives(has, "Access"),
                     "id_token_seconds": lives(has, "Id"),
-                    "revocation": has.get("EnableTokenRevocation", False),
-                    "secrets": len(has["secrets"]),
                 }
                 for key, has in told.items()
             ),

@@ -176,7 +176,7 @@ def test_two_thousand_items_go_and_what_dynamodb_gives_back_is_sent_again(
         call(service, operation, RequestItems={TABLE: batch[:10]})
         return {"UnprocessedItems": {TABLE: batch[10:]} if batch[10:] else {}}
 
-    monkeypatch.setattr(ops, "call", short_of_capacity)
+    monkeypatch.setattr(ops, "call_again", short_of_capacity)
     monkeypatch.setattr(exact, "_PAUSES", (0.0,) * 8)
     assert erased(ops).worst == "ok"
     assert left(ops) == 0
@@ -196,7 +196,7 @@ def test_a_table_that_takes_nothing_ends_it_and_it_is_gone_on_with_later(
         return call(service, operation, **given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ops, "call", stuck)
+        patch.setattr(ops, "call_again", stuck)
         patch.setattr(exact, "_PAUSES", (0.0, 0.0))
         with pytest.raises(
             OpsError, match=r"items of image_captions were deleted.*it is throttled"

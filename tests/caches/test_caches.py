@@ -10,10 +10,11 @@ import pytest
 
 from opslib import OpsError, Refused, UsageError, apply, caches, connect
 from opslib.caches import health, throttles
+from opslib.core.actions.stores.caches import Restore, Unlink
 from opslib.core.connections import caches as sessions
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import LoginRefused, NotAllowed, Unfinished
+from opslib.core.errors import LoginRefused, Lost, NotAllowed, Unfinished
 from opslib.core.reads.stores.caches import find
 from tests.conftest import PracticeLab
 from tests.undoing import confirmed, undo_last
@@ -127,6 +128,32 @@ def test_a_counter_that_grows_after_the_plan_is_left(
     told = plan.steps[0].do.perform(ops)
     assert told["left"] == [grown]
     assert keys(ops, "usage:*") == {grown}
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_key_whose_answer_was_lost_may_be_gone_and_comes_back_where_it_was_kept(
+    clean: dict[str, Any], ops: Connection, client: Any, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    from redis import TimeoutError
+    from redis.client import Pipeline
+
+    execute = Pipeline.execute
+
+    def lost(*given: Any, **named: Any) -> Any:
+        execute(*given, **named)
+        raise TimeoutError("Timeout reading from socket")
+
+    client.set("counted", 1)
+    stored = "SELECT 'counted' AS key, 1 AS value"
+    monkeypatch.setattr(Pipeline, "execute", lost)
+    with pytest.raises(OpsError, match="may be done") as failed:
+        Unlink(["counted"], keep, stored).perform(ops)
+    assert client.get("counted") is None
+    if keep:
+        Restore(failed.value.done["kept"]).perform(ops)
+        assert client.get("counted") == b"1"
+    else:
+        assert isinstance(failed.value, Lost)
 
 
 def test_a_user_is_throttled_for_a_while_and_banned_and_both_are_lifted(

@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ import pytest
 import sqlalchemy as sa
 
 from opslib import OpsError, Refused, UsageError, apply, changes, connect
+from opslib.changes import histories
 from opslib.core import Action, redaction
-from opslib.core.actions.actions import Aws, Read
+from opslib.core.actions.actions import Aws, Read, Wait
 from opslib.core.connections.connection import Connection
+from opslib.core.errors import Unfinished
 from opslib.core.plans.applying import planner
 from opslib.core.plans.plans import Plan, Planned, Step
+from opslib.core.reads.functions import Function, live_version
+from opslib.functions.configurations import settled
+from opslib.functions.environments import plan_environment
 from opslib.functions.versions import list_versions, plan_rollback
 from opslib.records import files, index, reading
 from opslib.records.chain import database
@@ -131,6 +137,37 @@ def test_a_change_that_failed_half_way_is_listed_and_what_was_done_is_undone(
     assert lab.state() == clean
 
 
+def test_of_a_run_that_undid_two_changes_each_has_its_own_steps() -> None:
+    do, of = {"kind": "aws"}, {"title": "Undo: it", "state": "applied"}
+    steps = [{**of, "plan": "another", "number": 3}, {**of, "plan": "this", "number": 1}]
+    change = histories.Change("r", "changed", [])
+    change.take_undo({"plan": {"id": "this", "steps": [{"do": do}]}, "steps": steps})
+    assert change.undone == {histories.key_of(["Undo: it", do]): 1}
+
+
+def test_a_wait_that_was_too_short_is_gone_on_with_wherever_it_has_come_to(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    asked = "s3", "get_bucket_tagging", "TagSet[0].Value"
+    wait = Wait(*asked, ["one", "two"], ["three"], 0, Bucket=NAME)
+
+    @planner
+    def plan(ops: Connection) -> Planned:
+        made = Step("Tag one", tagging("one"), None, "one", [tagging(None)])
+        until = Step("Wait", wait, None, "three", [], Read(*asked, Bucket=NAME))
+        return Planned("tag, and wait", [made, until])
+
+    with pytest.raises(Unfinished, match=r"still one after 0 s; it may yet finish.*resume"):
+        apply(ops, plan(ops), "now")
+    record = last()
+    for tags, fails in (("two", True), ("three", False)):
+        tagging(tags).perform(ops)
+        again = changes.plan_resume(ops, record)
+        assert [step.title for step in again.steps] == ["Wait"]
+        with pytest.raises(Unfinished) if fails else nullcontext():
+            apply(ops, again, "now")
+
+
 @pytest.mark.slow
 def test_what_somebody_changed_since_is_not_undone(
     ops: Connection, clean: dict[str, Any], lab: PracticeLab
@@ -152,6 +189,27 @@ def test_what_somebody_changed_since_is_not_undone(
     ):
         changes.plan_undo(ops, record)
     assert lab.state() == before
+
+
+@pytest.mark.slow
+def test_a_version_that_somebody_deployed_since_is_not_taken_off_though_it_holds_what_was_set(
+    ops: Connection, clean: dict[str, Any], lab: PracticeLab
+) -> None:
+    apply(ops, plan_environment(ops, "api", "LOG_LEVEL", "DEBUG"), "now")
+    record, facts = last(), ops.target["functions"]["api"]
+    at = {"FunctionName": facts["name"]}
+    ours = ops.call("lambda", "get_alias", Name=facts["alias"], **at)["FunctionVersion"]
+    ops.change("lambda", "update_function_configuration", Description="a fix", **at)
+    settled(Function(ops, "api"))
+    new = ops.change("lambda", "publish_version", **at)["Version"]
+    ops.change("lambda", "update_alias", Name=facts["alias"], FunctionVersion=new, **at)
+    before = lab.state()
+    with pytest.raises(Refused, match=rf'now ."{new}".*no longer ."{ours}"'):
+        changes.plan_undo(ops, record)
+    assert lab.state() == before
+    ops.change("lambda", "update_alias", Name=facts["alias"], FunctionVersion=ours, **at)
+    apply(ops, changes.plan_undo(ops, record), "now")
+    assert live_version(ops, "api") == str(int(ours) - 1)
 
 
 @pytest.mark.slow

@@ -121,9 +121,15 @@ def test_what_is_not_there_is_told_apart_from_what_is_denied() -> None:
 
 def test_what_is_made_is_waited_for_and_undone_by_deleting_it() -> None:
     make, wait = SERVICE.made("Make service api", SERVICE.call("create_service"))
-    assert (make.before, make.after, make.undo) == ("absent", "creating", [SERVICE.gone()])
+    assert (make.before, make.after, make.undo) == ("absent", "there", [SERVICE.gone()])
     assert (wait.title, wait.after, wait.undo) == ("Wait until service api is ACTIVE", "ACTIVE", [])
     assert wait.do.perform(account(service(1, deployments=2), service(1))) == "ACTIVE"
+    assert make.observe is not None
+    states = {"ACTIVE": "there", "deleting": "absent"}  # what goes already needs no undo
+    for status, seen in states.items():
+        told = {"services": [{"status": status, "deployments": []}]}
+        assert make.observe.perform(account(told)) == seen
+    assert make.observe.perform(account({"services": []})) == "absent"
     with pytest.raises(OpsError, match="ended as DRAINING"):
         wait.do.perform(account({"services": [{"status": "DRAINING", "deployments": []}]}))
 

@@ -8,8 +8,10 @@ import psycopg
 import pytest
 
 from opslib import Refused, UsageError, apply, connect, databases
+from opslib.core.actions.upkeep import Upkeep
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
+from opslib.core.errors import Lost
 from tests import notebooks
 from tests.conftest import PracticeLab
 
@@ -142,6 +144,11 @@ def test_without_a_table_the_one_with_the_most_dead_rows_is_looked_after(
     for target in (TARGET, "lab/dms-dev"):
         left = notebooks.run("databases/upkeep", target=target)
         assert left["plan"].steps[0].title.startswith("VACUUM (ANALYZE) ")
+
+
+def test_where_the_connection_is_lost_nobody_says_that_nothing_was_done(ops: Connection) -> None:
+    with pytest.raises(Lost, match="Look whether it is done"):
+        Upkeep("SELECT pg_terminate_backend(pg_backend_pid())", 10).perform(ops)
 
 
 def test_a_table_that_was_passed_over_is_told(ops: Connection, lab: PracticeLab) -> None:

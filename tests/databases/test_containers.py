@@ -221,3 +221,10 @@ def test_what_a_failed_command_did_the_proof_says(
     assert type(failed.value) is error
     assert (failed.value.done is not None) == (now == "m")
     assert ops.started == 1
+
+
+def test_a_failed_command_of_which_nothing_tells_what_it_did_may_have_done_a_part() -> None:
+    container = {"name": "app", "logConfiguration": {}}
+    action = OneOff("c", "arn:x:task-definition/f:1", container, ["go"], {}, 0.1)
+    with pytest.raises(Lost, match="ended with exit code 1"):
+        action.perform(Scripted(1, "a"))

@@ -241,7 +241,7 @@ def test_a_connection_lost_at_commit_is_unfinished_and_nothing_is_half_done(
         commit(session)
 
     monkeypatch.setattr(Session, "commit", cut)
-    with pytest.raises(Unfinished, match="lost while committing"):
+    with pytest.raises(Unfinished, match="lost while it was done or committed"):
         apply(ops, plan, plan.id, TARGET)
     monkeypatch.undo()
     assert visible(ops, ids) == 3

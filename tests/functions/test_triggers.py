@@ -114,7 +114,11 @@ def test_a_schedule_is_switched_off_with_all_that_it_is_and_back(ops: Connection
         applied = apply(ops, plan, "now", confirm=TARGET)
         now = ops.call("scheduler", "get_schedule", **place)
         assert now["State"] == ("DISABLED" if of == "scraper" else "ENABLED")
+        rate = {"ScheduleExpression": "rate(2 days)"}  # somebody else's meanwhile, which stays
+        own = {**given, "Target": goal, "EndDate": until, "State": now["State"], **rate}
+        scheduler.update_schedule(**place, **own)
         undo(ops, applied)
+        before |= rate
         after = ops.call("scheduler", "get_schedule", **place)
         assert [after[k] for k in (*given, "Target", "EndDate")] == [
             before[k] for k in (*given, "Target", "EndDate")

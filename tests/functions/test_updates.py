@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from opslib import OpsError, Refused, UsageError, apply
+from opslib import OpsError, Refused, UsageError, apply, changes
 from opslib.core.actions.watching.versions import Served
 from opslib.core.reads.functions import Function
 from opslib.functions import updates
 from opslib.functions.configurations import settled
 from opslib.functions.updates import plan_update
+from opslib.records import reading
 
 KEY, NAME = "list-documents", "dms-list-documents-dev"
 AT = {"FunctionName": NAME}
@@ -72,13 +73,17 @@ def test_code_goes_live_with_its_hash_and_undo_points_back(
     plan = plan_update(ops, KEY, code, digest, "git 1234567", 2)
     now = ops.call("lambda", "get_function_configuration", **AT)
     assert (live(ops), now["CodeSha256"]) == (before, latest["CodeSha256"])  # a preview
-    applied = apply(ops, plan, plan.id)
+    apply(ops, plan, plan.id)
     new = ops.call("lambda", "get_function_configuration", Qualifier="live", **AT)
     assert (new["CodeSha256"], new["Description"]) == (digest, "git 1234567")
     assert new["Version"] != before
-    back = applied.plan.steps[-2].undo
-    assert back
-    back[0].perform(ops)
+    assert [(f.status, f.seen) for f in ops.findings][-1] == ("ok", f"now {new['Version']}")
+    record = reading.list_records()[0].id
+    ops.change("lambda", "update_alias", Name="live", FunctionVersion="1", **AT)
+    with pytest.raises(Refused, match=f"now 1, no longer {new['Version']} as it left it"):
+        changes.plan_undo(ops, record)
+    ops.change("lambda", "update_alias", Name="live", FunctionVersion=new["Version"], **AT)
+    apply(ops, changes.plan_undo(ops, record), "now")
     assert live(ops) == before
 
 

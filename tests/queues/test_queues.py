@@ -184,7 +184,7 @@ def test_what_a_purge_destroyed_before_a_call_failed_is_told(fails: str) -> None
             return {"Messages": [{"MessageId": id, "ReceiptHandle": id} for id in taken]}
         return {"QueueUrl": "url"}
 
-    ops: Any = SimpleNamespace(call=call)
+    ops: Any = SimpleNamespace(call=call, call_again=call)
     purge = Discard("url", [f"{at:02}" for at in range(25)])
     if fails.startswith("change"):
         assert purge.perform(ops) == {"deleted": 25, "given_back": 1}

@@ -47,8 +47,11 @@ def test_one_value_is_changed_the_rest_kept_and_undone(ops: Connection) -> None:
     [found] = applied.verify(services.check_policies, "app")
     assert found.status == "warn", "the target's file says 70"
     assert f"{NAME} holds ECSServiceAverageCPUUtilization at 55, takes no tasks away" in found.seen
+    theirs = {"ScaleOutCooldown": 17}  # what somebody else changes meanwhile stays
+    given[TRACKING] = kept | {"TargetValue": 55.0} | theirs
+    ops.call(SCALING, "put_scaling_policy", **RESOURCE, **given)
     undo(ops, applied)
-    assert held(ops)[NAME][TRACKING] == kept
+    assert held(ops)[NAME][TRACKING] == kept | theirs
 
 
 def test_the_plan_reckons_what_it_would_do_now(
@@ -115,7 +118,8 @@ def test_of_several_one_is_named_and_a_step_policy_is_told_and_left(ops: Connect
     with pytest.raises(UsageError, match="Unknown policy 'steps' of app that tracks a target"):
         services.plan_target(ops, "app", 60, "steps")
     plan = services.plan_target(ops, "app", 1200, "waiting")
-    assert plan.steps[0].do["parameters"][TRACKING] == requests | {"TargetValue": 1200}
+    assert plan.steps[0].do["put"] == {"TargetValue": 1200}
+    assert plan.steps[0].do["write"]["parameters"]["PolicyName"] == "waiting"
     assert "is not reckoned for this metric" in plan.notes[0]
     assert "steps, StepScaling" in plan.notes[1]
     for name in ("waiting", "steps"):

@@ -158,6 +158,11 @@ def test_an_image_is_deployed_with_all_else_kept_and_undone(fresh: Connection) -
     assert {"5xx that app answers itself", "targets of app in image-caption-gen-prod"} <= {
         each.check for each in verified
     }
+    at = {"cluster": Service(ops, "app").facts["cluster"], "service": Service(ops, "app").name}
+    ops.change("ecs", "update_service", **at, taskDefinition=f"{FAMILY}:{before['revision'] - 1}")
+    with pytest.raises(Refused, match=r"now arn:.*no longer arn:.* as it left it"):
+        undo_last(ops)  # not what somebody deployed since
+    ops.change("ecs", "update_service", **at, taskDefinition=after["taskDefinitionArn"])
     undo_last(ops)
     assert image(ops) == f"{FAMILY}:v1.4.0"
 

@@ -146,8 +146,9 @@ def _either(expect: list[Any]) -> str:
 
 def _merged(do: Action) -> str:
     changes = [f"{k}={v}" for k, v in do["put"].items()]
-    said = ", ".join([*changes, *(f"without {k}" for k in do["drop"])])
-    return f"{Action(do['write'])}: {do['parameter']} {said}, the others kept"
+    at, gone = do["parameter"], [f"without {k}" for k in do["drop"]]
+    said = ", ".join(changes + gone * bool(at))
+    return f"{Action(do['write'])}: {at} {said}, the others kept"
 
 
 @action("merge", _merged)
@@ -160,15 +161,16 @@ def Merge(
     put: Json,
     drop: Sequence[str] = (),
 ) -> Any:
-    """Read a mapping, set and drop keys, write it back in `parameter` (dotted).
+    """Read a mapping, set and drop keys, write it back in `parameter` (dotted; empty: as parameters
+    of the call).
 
     Other keys, secret or not, stay and are not shown.
     """
     present = Action(source).perform(ops) or {}
     wanted = {k: v for k, v in present.items() if k not in drop} | put
-    for part in reversed(parameter.split(".")):
+    for part in filter(None, reversed(parameter.split("."))):
         wanted = {part: wanted}
-    return ops.change(write["service"], write["operation"], **write["parameters"], **wanted)
+    return ops.change(write["service"], write["operation"], **write["parameters"] | wanted)
 
 
 @action("sql", "SQL ({rows} rows): {statement}")

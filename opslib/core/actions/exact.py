@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 from opslib.core.actions.actions import Action, action
-from opslib.core.actions.stores.objects import in_waves
+from opslib.core.actions.stores.objects import ended, in_waves
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused, Unfinished
+from opslib.core.errors import Lost, OpsError, Refused, Unfinished, after
 from opslib.core.reads.stores.objects import digest_of, items_of
 from opslib.core.reads.stores.queues import Queue
 from opslib.core.tables import Json
@@ -44,7 +44,7 @@ def Discard(ops: Connection, url: str, ids: list[str]) -> Any:
     """Delete these messages of a queue, by their ids; every other one is given back."""
     queue = Queue(ops, url.rpartition("/")[2])
     left, others = set(ids), dict[str, Json]()
-    why = "not met: somebody else reads or has deleted them."
+    why, kind = "not met: somebody else reads or has deleted them.", OpsError
     try:
         while left and (batch := queue.receive(_HIDDEN_SECONDS)):
             ours = [each | {"Id": id} for id, each in batch.items() if id in left]
@@ -52,18 +52,18 @@ def Discard(ops: Connection, url: str, ids: list[str]) -> Any:
             others |= {id: each for id, each in batch.items() if id not in left}
             if ours:
                 entries = [{key: each[key] for key in ("Id", "ReceiptHandle")} for each in ours]
-                queue.call("delete_message_batch", Entries=entries)
+                ops.call_again("sqs", "delete_message_batch", QueueUrl=queue.url, Entries=entries)
                 left -= batch.keys()
             elif len(others) == known:
                 break  # those that are not ours come round again
     except OpsError as exc:
         left -= {each["Id"] for each in (exc.done or {}).get("Successful", ())}
-        why = f"not, or nobody knows: {exc}"
+        why, kind = f"not, or nobody knows: {exc}", type(exc)
     finally:
         queue.give_back(others.values())
     done = {"deleted": len(ids) - len(left), "given_back": len(others)}
     if left:
-        raise OpsError(
+        raise kind(
             f"{done['deleted']} of {len(ids)} messages were deleted; {len(left)} were {why} Look: "
             "queues/dead-letters.",
             done if done["deleted"] else None,
@@ -90,29 +90,21 @@ def EraseItems(ops: Connection, table: str, index: str, value: str, items: int, 
     if digest_of(found := keys()) != digest:
         raise Refused(f"What {value} has in {table} is no longer what was shown. Preview again.")
     deleted = delete_items(ops, table, found)
-    left, _ = poll(lambda: len(keys()), lambda left: not left, _INDEX_SECONDS if index else 0.0)
-    if left:
-        raise OpsError(
-            f"{left:,} items of {value} are there still, or again: somebody writes. "
-            "Shut the user out, then run it again.",
-            {"deleted": deleted},
-        )
-    return {"deleted": deleted}
+    with after(done := {"deleted": deleted}):
+        left, _ = poll(lambda: len(keys()), lambda left: not left, _INDEX_SECONDS if index else 0.0)
+        if left:
+            raise OpsError(
+                f"{left:,} items of {value} are there still, or again: somebody writes. "
+                "Shut the user out, then run it again."
+            )
+    return done
 
 
 def delete_items(ops: Connection, table: str, keys: Sequence[Json]) -> int:
     """How many were deleted: all. Raises OpsError that counts what is left, and says why."""
     delete = partial(_delete, ops, table)
     made = in_waves(ops, delete, keys, _A_CALL, _A_WAVE, "items deleted")
-    failed = [each for each in made if isinstance(each, OpsError)]
-    gone = len(keys) - len(failed)
-    if failed:
-        raise type(failed[0])(
-            f"{gone:,} of {len(keys):,} items of {table} were deleted, {len(failed):,} were "
-            f"not; first: {failed[0]} Run it again: it goes on with what is left.",
-            {"deleted": gone} if gone else None,
-        )
-    return gone
+    return len(ended("deleted", f"items of {table}", made)["Deleted"])
 
 
 def _delete(ops: Connection, table: str, batch: Sequence[Json]) -> list[Any]:
@@ -122,13 +114,12 @@ def _delete(ops: Connection, table: str, batch: Sequence[Json]) -> list[Any]:
     for pause in _PAUSES:
         time.sleep(pause * random.uniform(0.5, 1))
         try:
-            answer = ops.call("dynamodb", "batch_write_item", RequestItems={table: left})
+            answer = ops.call_again("dynamodb", "batch_write_item", RequestItems={table: left})
             left = answer.get("UnprocessedItems", {}).get(table, [])
-        except Unfinished as exc:  # throttled, or no answer: to delete twice does no harm
-            why = exc
-        except OpsError as exc:
-            why = exc
-            break
+        except OpsError as exc:  # of one that may be done, whatever is said of it later
+            why = why if isinstance(why, Lost) else exc
+            if not isinstance(exc, Unfinished):
+                break
         if not left:
             break
     return [*batch[len(left) :], *[why] * len(left)]

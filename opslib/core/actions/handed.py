@@ -14,7 +14,7 @@ from opslib.core.actions import passwords
 from opslib.core.actions.actions import Action, action
 from opslib.core.actions.logins import PENDING, put_pending, version_of
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import OpsError, Refused, UsageError
+from opslib.core.errors import OpsError, Refused, UsageError, after
 from opslib.core.tables import Json
 from opslib.core.text import decoded
 
@@ -102,8 +102,9 @@ def Given(ops: Connection, secret: str, key: str, source: Json) -> Any:
     new = value(source, f"new {key} of {secret}")
     wanted = json.dumps({**ops.secret(secret), key: new}) if key else new
     done = put_pending(ops, secret, wanted)
-    if version_of(ops, secret, PENDING) != wanted:
-        raise OpsError(f"The pending version of {secret!r} is not what was put there.", done)
+    with after(done):
+        if version_of(ops, secret, PENDING) != wanted:
+            raise OpsError(f"The pending version of {secret!r} is not what was put there.")
     return done
 
 

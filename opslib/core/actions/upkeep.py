@@ -14,5 +14,6 @@ def Upkeep(ops: Connection, statement: str, timeout_seconds: int) -> Any:
         alone = session.execution_options(isolation_level="AUTOCOMMIT")
         sessions.run(alone, f"SET statement_timeout = '{timeout_seconds}s'")
         sessions.run(alone, "SET lock_timeout = 0")  # it holds nobody up while it waits
-        sessions.run(alone, statement)
+        with sql.deciding(statement):
+            sessions.run(alone, statement)
     return {}

@@ -188,8 +188,12 @@ class Connection:
         client = self.client(service)
         given, repeatable = sending.with_token(client, operation, parameters, self.token)
         if repeatable:
-            return self._call(client, service, operation, given, sending.repeat)
+            return self.call_again(service, operation, **given)
         return self.call_once(self._access.config.read_timeout, service, operation, **given)
+
+    def call_again(self, service: str, operation: str, /, **parameters: Any) -> Json:
+        """`call` for a change that does no harm when it is done twice. Raises Lost as `change`."""
+        return self._call(self.client(service), service, operation, parameters, sending.repeat)
 
     def _call(
         self,

@@ -37,10 +37,6 @@ _FORMS = {"timezone": "UTC", "datestyle": "ISO", "intervalstyle": "postgres"}
 _LIBPQ = re.compile(r"PG(?!SSL(CERT|KEY|ROOTCERT|CRL)|KRB|GSS)[A-Z]+$")
 _SILENT = "It may be down, or this machine is outside its network (VPN, tunnel)."
 _NOT_ASKED, _UNREADABLE = "asked", "read"  # in place of a state, for errors of psycopg's own
-_HINTS = (
-    ("trailing junk after|column .* does not exist", "Text and uuids stand in single quotes."),
-    (r"at or near \"[:%]|end of input", "Put a value where a placeholder (?, :name, %s) stands."),
-)
 
 
 def reads_apart(ops: Ops) -> bool:
@@ -164,7 +160,7 @@ def _translated(orig: Any, what: str, database: str, where: URL) -> OpsError:
     own = _NOT_ASKED if "OperationalError" in families_of(orig).split() else _UNREADABLE
     state = getattr(orig, "sqlstate", None) or own
     hint = getattr(getattr(orig, "diag", None), "message_hint", None)
-    hint = hint or next((h for sign, h in _HINTS if re.search(sign, said)), "")
+    hint = hint or next((e["says"] for e in entry("sql hints") if re.search(e["shown"], said)), "")
     why = " ".join(said.rpartition("failed: ")[2].split())
     return translated(
         "postgresql",

@@ -1,6 +1,7 @@
 """What the target's database is asked, and how rows in it are changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from opslib.core.connections import sessions
@@ -113,7 +114,8 @@ def execute(
                 f"More would have gone than was shown ({'; '.join(gone)}): {brief(statement)}. It "
                 "was rolled back: a foreign key or a trigger takes rows of other tables along."
             )
-        _commit(session, statement)
+        with deciding(statement):
+            session.commit()
     return {"rows": affected}
 
 
@@ -161,7 +163,8 @@ def change(ops: Connection, statement: str, expected: Params) -> Json:
                 f"What would have been changed is not what was shown ({seen}): {brief(statement)}. "
                 "It was rolled back; preview again to see what the rows are now."
             )
-        _commit(session, statement)
+        with deciding(statement):
+            session.commit()
     return found
 
 
@@ -193,16 +196,18 @@ FROM pg_stat_xact_user_tables WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 ORDER 
 """
 
 
-def _commit(session: Any, statement: str) -> None:
+@contextmanager
+def deciding(statement: str) -> Iterator[None]:
+    """Raises Lost: the connection was lost inside, where the statement comes to be done."""
     from sqlalchemy.exc import DBAPIError
 
     try:
-        session.commit()
+        yield
     except DBAPIError as exc:
         if exc.connection_invalidated:
             raise Lost(
-                f"The connection was lost while committing {brief(statement)}: look whether "
-                "it is done."
+                f"The connection was lost while it was done or committed: {brief(statement)}. Look "
+                "whether it is done."
             ) from exc
         raise
 

@@ -14,7 +14,7 @@ from opslib.core.connections.connection import Connection
 from opslib.core.errors import OpsError, Refused
 from opslib.core.findings import Finding, Findings, P, Question
 from opslib.core.plans import limits, maintenance, narrowing
-from opslib.core.plans.performing import look, perform
+from opslib.core.plans.performing import expected, look, perform
 from opslib.core.plans.plans import TIME, Plan, Planned, Step, short
 from opslib.core.text import count
 
@@ -121,10 +121,10 @@ def apply(ops: Connection, plan: Plan, approved: str = "", confirm: str = "") ->
         held.enter_context(ops.recording(plan))
         applied.plan, applied.changed, ops.changed = plan, True, True
         _write_down(ops, plan, approved, second)
-        perform(ops, plan, applied.undo)
+        results = perform(ops, plan, applied.undo)
         ops.journal.write_down("applied", plan=plan.id, steps=len(plan.steps))
-        observed = (_observed(ops, step, step.observe) for step in plan.steps if step.observe)
-        keep(ops, Findings(observed))
+        steps = (expected(step, results) for step in plan.steps)
+        keep(ops, Findings(_observed(ops, step, step.observe) for step in steps if step.observe))
     return applied
 
 

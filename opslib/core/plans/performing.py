@@ -10,6 +10,7 @@ A step that stays `started` was being done when its process ended.
 import functools
 from contextlib import suppress
 from copy import copy
+from dataclasses import replace
 from typing import Any, NoReturn
 from uuid import NAMESPACE_OID, uuid5
 
@@ -30,8 +31,8 @@ Undo = list[Action] | None
 _KEPT = "The record keeps how to undo them: procedure changes/undo. To go on: changes/resume."
 
 
-def perform(ops: Connection, plan: Plan, undo: list[Undo]) -> None:
-    """Do them all; `undo` takes what undoes each that was done.
+def perform(ops: Connection, plan: Plan, undo: list[Undo]) -> Json:
+    """Do them all; what they answered, by their names. `undo` takes what undoes each that was done.
 
     Raises Lost (a step may be done), or OpsError; both say what was done and what was not.
     """
@@ -42,10 +43,12 @@ def perform(ops: Connection, plan: Plan, undo: list[Undo]) -> None:
             tell(f"step {number} of {len(plan.steps)}")
             undo.append(_perform(ops, plan, number, results))
         tell(f"{len(plan.steps)} of {len(plan.steps)} done")
+    return results
 
 
 def _perform(ops: Connection, plan: Plan, number: int, results: Json) -> Undo:
-    step, name = plan.steps[number - 1], plan.steps[number - 1].name or str(number)
+    step = expected(plan.steps[number - 1], results)
+    name = step.name or str(number)
     tell = functools.partial(ops.journal.write_down, "step", number=number, title=step.title)
     do = step.do.resolved(results)
 
@@ -113,6 +116,11 @@ def _asked(plan: Plan, number: int) -> set[str]:
     name = plan.steps[number - 1].name or str(number)
     later = (path for step in plan.steps[number:] for path in awaited(vars(step)))
     return {path for path in later if path.partition(".")[0] == name}
+
+
+def expected(step: Step, results: Json) -> Step:
+    """With the state after it as it is by what the steps before it answered."""
+    return replace(step, after=resolved(step.after, results))
 
 
 def look(ops: Connection, observe: Action, absent: Any = ABSENT) -> Any:

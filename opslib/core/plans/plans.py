@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,7 +29,7 @@ class Step:
     title: str
     do: Action
     before: Any = None
-    after: Any = None
+    after: Any = None  # may be, or hold, a `result(…)` of a step before it
     undo: Sequence[Action] | None = None
     observe: Action | None = None  # a read whose value is `before` now and `after` when applied
     name: str = ""  # for `result("<name>.…")` in later steps
@@ -147,4 +148,5 @@ _HEADER = ("#", "step", "call", "before", "after", "undo")
 def short(value: Any) -> str:
     if value is None:
         return ""
-    return cut(value if isinstance(value, str) else json.dumps(value, default=str), 118)
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return cut(re.sub(r'\{"\$result": "(.*?)"\}', r"<\1>", text), 118)

@@ -120,12 +120,14 @@ class Thing:
 
     def made(self, title: str, do: Action) -> list[Step]:
         """It is made, and waited for until it serves; undo deletes it."""
-        kind = self.kind
+        kind, status = self.kind, self.status()
         until = self.until(kind.status, kind.pending, kind.serving[:1], kind.seconds)
         waiting = f"Wait until {self} is {kind.serving[0]}"
+        stays = f"!contains(['deleting', 'DELETING'], {status['path']})"
+        there = Action(status, path=f"{kind.at} && {stays} && 'there' || 'absent'")
         return [
-            Step(title, do, "absent", "creating", [self.gone()]),
-            Step(waiting, until, None, kind.serving[0], [], self.status()),
+            Step(title, do, "absent", "there", [self.gone()], there),
+            Step(waiting, until, None, kind.serving[0], [], status),
         ]
 
     def changed(

@@ -12,6 +12,15 @@ from opslib.core.tables import Json, batched
 _PER_CALL = 100  # tasks
 
 
+def described(ops: Connection, cluster: str, service: str) -> Json:
+    """ECS DescribeServices. Raises NotFound, also for one that was deleted."""
+    found = ops.call("ecs", "describe_services", cluster=cluster, services=[service])["services"]
+    deleted = ": deleted" * any(each.get("status") == "INACTIVE" for each in found)
+    if deleted or not found:
+        raise NotFound(f"service {service} not found in {ops.where}{deleted}.")
+    return dict(found[0])
+
+
 def tasks(ops: Connection, cluster: str, service: str, *statuses: str) -> list[Json]:
     """Its tasks whose desired status is one of these: RUNNING, and STOPPED of the last hour.
 
@@ -82,12 +91,7 @@ class Service(Described):
     @cached_property
     def described(self) -> Json:
         """ECS DescribeServices. Raises NotFound, also for one that was deleted."""
-        given = {"cluster": self.facts["cluster"], "services": [self.name]}
-        found = self.ops.call("ecs", "describe_services", **given)["services"]
-        deleted = ": deleted" * any(each.get("status") == "INACTIVE" for each in found)
-        if deleted or not found:
-            raise NotFound(f"service {self.name} not found in {self.ops.where}{deleted}.")
-        return dict(found[0])
+        return described(self.ops, self.facts["cluster"], self.name)
 
     def definition(self, arn: str = "") -> Json:
         """A task definition (ECS DescribeTaskDefinition); the one that the service has."""

@@ -62,10 +62,9 @@ def Unlink(ops: Connection, keys: Sequence[str], keep: bool, stored: str = "") -
                 else:
                     done["left"].append(key)
     except OpsError as exc:  # what went before it, or with it, comes back with the undo
-        if not (keep or stored):
+        if not (done["unlinked"] or done["kept"]):
             raise
-        said = f"{exc} {done['unlinked']} keys were taken away before."
-        raise OpsError(said, done if done["unlinked"] or done["kept"] else None) from exc
+        raise OpsError(f"{exc} {done['unlinked']} keys were taken away before.", done) from exc
     return done
 
 

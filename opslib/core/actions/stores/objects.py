@@ -8,7 +8,7 @@ from typing import Any
 from opslib.core.actions.actions import Action, action
 from opslib.core.connections import calls
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import Lost, OpsError, Refused
+from opslib.core.errors import Lost, OpsError, Refused, after
 from opslib.core.reads.stores.objects import digest_of, properties, versions_at
 from opslib.core.tables import Json, batched
 
@@ -16,6 +16,7 @@ LARGEST = 5 * 1024**3  # bytes that one CopyObject takes
 _PART = 256 * 1024**2
 _SECONDS = 900
 _A_CALL, _AT_ONCE, _A_WAVE = 1000, 8, 250
+_OF = "versions"
 _PAUSES = (0.0, 0.5, 2.0)
 _PASSING = ("InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout")
 
@@ -36,7 +37,9 @@ def DeleteVersions(ops: Connection, bucket: str, objects: list[Json]) -> Any:
 @action("copy versions", lambda do: f"s3.copy_object(Bucket={do['bucket']}) of {_many(do)}")
 def CopyVersions(ops: Connection, bucket: str, objects: list[Json]) -> Any:
     """Put these versions on top of their keys again, with metadata, tags, class and encryption."""
-    return _ended("copied", ops.gather(*(partial(_tried, _copy, ops, bucket, o) for o in objects)))
+    return ended(
+        "copied", _OF, ops.gather(*(partial(_tried, _copy, ops, bucket, o) for o in objects))
+    )
 
 
 def _across(do: Action) -> str:
@@ -67,7 +70,7 @@ def CopyAcross(ops: Connection, bucket: str, to: str, owner: str, objects: list[
     def tried(batch: Sequence[Json]) -> list[Any]:
         return [_tried(copy, each) for each in batch]
 
-    return _ended("copied", in_waves(ops, tried, objects, 1, _A_WAVE, "objects copied"))
+    return ended("copied", _OF, in_waves(ops, tried, objects, 1, _A_WAVE, "objects copied"))
 
 
 @action(
@@ -82,10 +85,10 @@ def Erase(ops: Connection, bucket: str, named: str, versions: int, digest: str) 
         raise Refused(f"What {named} has is no longer what was shown. Preview again.")
     each = [{"Key": one.key, "VersionId": one.id} for one in found]
     deleted = len(delete_versions(ops, bucket, each)["Deleted"])
-    if left := versions_at(ops, bucket, named):
-        said = f"{len(left):,} versions of {named} are there still, or again."
-        raise OpsError(said, {"deleted": deleted})
-    return {"deleted": deleted}
+    with after(done := {"deleted": deleted}):
+        if left := versions_at(ops, bucket, named):
+            raise OpsError(f"{len(left):,} versions of {named} are there still, or again.")
+    return done
 
 
 def in_waves(
@@ -109,7 +112,8 @@ def in_waves(
 def delete_versions(ops: Connection, bucket: str, objects: Sequence[Json]) -> Json:
     """What of them is gone: `Deleted`. Raises OpsError that counts what is not, and why."""
     delete = partial(_delete, ops, bucket)
-    return _ended("deleted", in_waves(ops, delete, objects, _A_CALL, _AT_ONCE, "versions deleted"))
+    made = in_waves(ops, delete, objects, _A_CALL, _AT_ONCE, "versions deleted")
+    return ended("deleted", _OF, made)
 
 
 def _delete(ops: Connection, bucket: str, batch: Sequence[Json]) -> list[Any]:
@@ -135,7 +139,9 @@ def _failed(
     """One call: what could not be deleted, and why."""
     named = [{"Key": key, "VersionId": version} for key, version in left]
     try:
-        ops.call("s3", "delete_objects", Bucket=bucket, Delete={"Objects": named, "Quiet": True})
+        ops.call_again(
+            "s3", "delete_objects", Bucket=bucket, Delete={"Objects": named, "Quiet": True}
+        )
     except OpsError as exc:
         if exc.done is None:
             raise
@@ -153,19 +159,18 @@ def _tried(act: Callable[..., Json], *given: Any) -> Any:
         return exc
 
 
-def _ended(verb: str, made: Sequence[Any]) -> Json:
+def ended(verb: str, of: str, made: Sequence[Any]) -> Json:
+    """What is done, of what became of each. Raises OpsError that counts what is not, and why."""
     done = [each for each in made if isinstance(each, dict)]
     failed = [each for each in made if isinstance(each, OpsError)]
     answer = {verb.capitalize(): done}
     if not failed:
         return answer
     failed.sort(key=lambda each: not isinstance(each, Lost))
-    kinds = {type(each) for each in failed}
     # Of what is known to be done the undo is known, too, though others may be done.
-    kind = OpsError if done or len(kinds) > 1 else kinds.pop()
-    raise kind(
-        f"{len(done):,} of {len(made):,} versions were {verb}, {len(failed):,} were not; first: "
-        f"{failed[0]}",
+    raise (OpsError if done else type(failed[0]))(
+        f"{len(done):,} of {len(made):,} {of} were {verb}, {len(failed):,} were not; first: "
+        f"{failed[0]} Run it again: it goes on with what is left.",
         answer if done else None,
     )
 
@@ -187,7 +192,7 @@ def _made(ops: Connection, at: Json, to: Json, kept: Json, size: int, once: bool
     """What S3 answers to a copy: of its version and its ETag."""
     if size > LARGEST:
         return _copy_in_parts(ops, at, to, kept)
-    call = partial(ops.call_once, _SECONDS) if once else ops.call
+    call = partial(ops.call_once, _SECONDS) if once else ops.call_again
     made = call("s3", "copy_object", **to, CopySource=at, **kept)
     return {**made, **made["CopyObjectResult"]}
 

@@ -3,12 +3,11 @@ task of its own, with another command than its service's, to its exit code.
 """
 
 import math
-from functools import partial
 from typing import Any, NamedTuple
 
 from opslib.core.actions.actions import Action, action, take_back
 from opslib.core.connections.connection import Connection
-from opslib.core.errors import Lost, OpsError, Unfinished
+from opslib.core.errors import HalfWay, Lost, OpsError, Unfinished, after
 from opslib.core.reads import services, stops
 from opslib.core.tables import Json
 from opslib.core.text import count
@@ -71,7 +70,7 @@ def Rollout(
     Unfinished (still under way, and nothing takes it back).
     """
     seen, waited = poll(
-        lambda: _look(_described(ops, cluster, service), definition),
+        lambda: _look(services.described(ops, cluster, service), definition),
         lambda seen: seen.done or bool(seen.failed),
         timeout_seconds,
         lambda seen: seen.told,
@@ -79,13 +78,7 @@ def Rollout(
     if seen.done:
         return "COMPLETED"
     why = seen.failed or f"it is not complete after {waited:.0f} s"
-    try:
-        tasks = services.tasks(ops, cluster, service, "STOPPED")
-        of = [t for t in tasks if definition in ("", t["taskDefinitionArn"])]
-        newest: Json = max(of, key=lambda task: str(task.get("stoppedAt", "")), default={})
-        told = f"; {newest['stoppedReason']}" if newest.get("stoppedReason") else ""
-    except OpsError as exc:
-        told = f"; why its tasks stopped is not known: {exc}"
+    told = _last_words(ops, cluster, service, "taskDefinitionArn", definition)
     said = f"The deployment of {service} failed: {why} ({seen.told}{told})."
     if back and (seen.ours or not seen.failed):
         take_back(ops, back, said)
@@ -94,9 +87,17 @@ def Rollout(
     raise (OpsError if seen.failed else Unfinished)(said)
 
 
-def _described(ops: Connection, cluster: str, service: str) -> Json:
-    given = {"cluster": cluster, "services": [service]}
-    return dict(ops.call("ecs", "describe_services", **given)["services"][0])
+def _last_words(ops: Connection, cluster: str, service: str, key: str, of: Any) -> str:
+    """Why the newest of its tasks stopped that have this under a key (empty: of all of them), as
+    far as that can be told.
+    """
+    try:
+        tasks = services.tasks(ops, cluster, service, "STOPPED")
+    except OpsError as exc:
+        return f"; why its tasks stopped is not known: {exc}"
+    ours = (task for task in tasks if of in ("", task.get(key)))
+    newest: Json = max(ours, key=lambda task: str(task.get("stoppedAt", "")), default={})
+    return f"; {newest['stoppedReason']}" if newest.get("stoppedReason") else ""
 
 
 def _look(told: Json, definition: str | Json) -> _Seen:
@@ -122,34 +123,36 @@ def Anew(ops: Connection, cluster: str, service: str, timeout_seconds: int = 180
 
     When it fails, the tasks of before are left as they are.
     """
-    at = {"cluster": cluster, "service": service}
-    told = ops.change("ecs", "update_service", **at, forceNewDeployment=True)
-    ours = next(e for e in told["service"]["deployments"] if e["status"] == "PRIMARY")
-    seen, waited = poll(
-        lambda: _left(ops, cluster, service, ours["id"]),
-        lambda seen: seen.done or bool(seen.failed),
-        timeout_seconds,
-        lambda seen: f"{service}: {seen.told}",
+    told = ops.change(
+        "ecs", "update_service", cluster=cluster, service=service, forceNewDeployment=True
     )
-    if seen.failed:
-        raise OpsError(
-            f"{service}: its new tasks do not stay: {seen.failed}. Those of before go on "
-            "as long as they live, but whichever starts now reads what the new ones read."
+    ours = next(e for e in told["service"]["deployments"] if e["status"] == "PRIMARY")
+    with after({"deployment": ours["id"]}):
+        seen, waited = poll(
+            lambda: _left(ops, cluster, service, ours["id"]),
+            lambda seen: seen.done or bool(seen.failed),
+            timeout_seconds,
+            lambda seen: f"{service}: {seen.told}",
         )
-    if not seen.done:
-        raise Unfinished(f"{service}: {seen.told} after {waited:.0f} s; it may yet finish.")
+        if seen.failed:
+            raise OpsError(
+                f"{service}: its new tasks do not stay: {seen.failed}. Those of before go on "
+                "as long as they live, but whichever starts now reads what the new ones read."
+            )
+        if not seen.done:
+            raise Unfinished(f"{service}: {seen.told} after {waited:.0f} s; it may yet finish.")
     return {"deployment": ours["id"], "state": "COMPLETED"}
 
 
 def _left(ops: Connection, cluster: str, service: str, ours: str) -> _Seen:
-    told, tasks = _described(ops, cluster, service), partial(services.tasks, ops, cluster, service)
+    told = services.described(ops, cluster, service)
     present: Json = next((e for e in told["deployments"] if e["id"] == ours), {})
     why, own = _failed(told, present)
     if why:
-        stopped = (e for e in tasks("STOPPED") if e.get("startedBy") == ours)
-        says = next((e["stoppedReason"] for e in stopped if e.get("stoppedReason")), "")
-        return _Seen(False, f"{why}; {says}".rstrip(" ;."), own, "FAILED")
-    older = sum(e.get("startedBy") != ours for e in tasks("RUNNING"))
+        why += _last_words(ops, cluster, service, "startedBy", ours)
+        return _Seen(False, why.rstrip("."), own, "FAILED")
+    running = services.tasks(ops, cluster, service, "RUNNING")
+    older = sum(each.get("startedBy") != ours for each in running)
     state = present.get("rolloutState", "")
     said = f"{state}, {count(older, 'task')} of before"
     return _Seen(state == "COMPLETED" and not older, "", own, said)
@@ -182,8 +185,15 @@ def OneOff(
     """
     name = container["name"]
     overrides = {"containerOverrides": [{"name": name, "command": command}]}
-    at = {"cluster": cluster, "taskDefinition": definition, **run}
-    told = ops.change("ecs", "run_task", **at, overrides=overrides, count=1)
+    told = ops.change(
+        "ecs",
+        "run_task",
+        cluster=cluster,
+        taskDefinition=definition,
+        overrides=overrides,
+        count=1,
+        **run,
+    )
     if not told["tasks"]:
         why = "; ".join(each.get("reason", "") for each in told.get("failures", ()))
         raise OpsError(f"ECS started no task: {why or 'it gives no reason'}. Nothing was done.")
@@ -199,14 +209,12 @@ def OneOff(
     how = f"ended with exit code {code}" if code is not None else "never ran its command"
     last = f" Its last line: {lines[-1]}" if lines else ""
     why = f"{said} {how}: {stops.reason(ended)}.{last}"
-    if not proof:
-        raise OpsError(why)
+    if not (proof and before):
+        raise HalfWay(why)
     try:
         now = Action(proof).perform(ops)
     except OpsError as exc:
         raise Lost(f"{why} Whether it did something cannot be seen: {exc}") from exc
-    if not before:
-        raise OpsError(f"{why} It is {now} now.")
     if now == before:
         raise OpsError(f"{why} Not done: it is still {now}.")
     if now == after:

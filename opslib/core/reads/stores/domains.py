@@ -71,7 +71,7 @@ def ask(ops: Connection, method: str, path: str, body: Any = None) -> Any:
     kind, why = told or (None, None)
     why = str(why or answer.text)
     said = redaction.mask(f"{kind}: {why}" if kind else why)[:400]
-    if method != "GET" and answer.status in (502, 504):
+    if method != "GET" and answer.status in (500, 502, 504):
         raise Lost(f"{asked}: its answer was lost ({answer.status}), so it may be done.")
     shown = f"{answer.status} {said}"
     raise translated(

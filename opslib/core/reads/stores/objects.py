@@ -48,16 +48,13 @@ def list_versions(ops: Connection, bucket: str, named: str) -> list[Version]:
     console made). Keys in order, of each the newest first: by the second, which is all that S3
     tells. Raises Refused: more than can be held.
     """
-    shape = "{k: Key, v: VersionId, m: LastModified, l: IsLatest, s: Size, e: ETag, c: StorageClass"
-    shape = f"[Versions, DeleteMarkers][].{shape}, t: RestoreStatus.RestoreExpiryDate}}"
+    shape = "Key, VersionId, LastModified, IsLatest, Size, ETag || '', StorageClass || ''"
+    shape = f"[Versions, DeleteMarkers][].[{shape}, RestoreStatus.RestoreExpiryDate]"
     asked = {"Bucket": bucket, "Prefix": named, "OptionalObjectAttributes": ["RestoreStatus"]}
     rows = ops.pages("s3", "list_object_versions", shape, limit=_MOST + 1, **asked)
     if len(rows) > _MOST:
         raise Refused(f"{bucket} has more than {_MOST:,} versions below {named!r}: name less.")
-    made = (
-        Version(r["k"], r["v"], r["m"], r["l"], r["s"], r["e"] or "", r["c"] or "", r["t"])
-        for r in rows
-    )
+    made = (Version(*row) for row in rows)
     found = sorted(made, key=lambda each: (each.key, not each.latest, -each.modified.timestamp()))
     return [each for each in found if each.key == named and not named.endswith("/")] or found
 
