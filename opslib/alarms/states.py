@@ -22,6 +22,7 @@ from opslib.core import (
     dtypes,
     fits,
     frame,
+    identities,
     number,
     targets,
 )
@@ -39,6 +40,7 @@ ALARMS = dtypes("""
     proves          str
     reason          str
 """)
+_GLOBAL = ("distributions", "dns", "costs")  # sections of the target's file
 _SOURCE = "DescribeAlarms"
 _SIGNS = {
     "GreaterThanThreshold": ">",
@@ -64,13 +66,20 @@ _DESCRIBED = """[MetricAlarms[], CompositeAlarms[]][].{
 
 
 def list_alarms(ops: Connection) -> Frame:
-    """Every alarm of the account and region that matches the target's patterns (`alarms.patterns`).
+    """Every alarm of the account and region that matches the target's patterns (`alarms.patterns`);
+    where it has something global, also of the one region that tells of such.
 
     A prefix would miss alarms that are named otherwise, so all are read. Columns: ALARMS;
     `attrs["total"]`: how many alarms there are (CloudWatch DescribeAlarms).
     """
     kinds = ["MetricAlarm", "CompositeAlarm"]
-    every = ops.pages("cloudwatch", "describe_alarms", _DESCRIBED, AlarmTypes=kinds)
+    every = [
+        alarm
+        for region in _regions(ops)
+        for alarm in ops.at(region).pages(
+            "cloudwatch", "describe_alarms", _DESCRIBED, AlarmTypes=kinds
+        )
+    ]
     patterns, expected = ops.target["alarms"]["patterns"], _expected(ops)
     rows = []
     for alarm in sorted(every, key=itemgetter("alarm")):
@@ -87,6 +96,11 @@ def list_alarms(ops: Connection) -> Frame:
     found = frame(rows, ALARMS)
     found.attrs["total"], found.attrs["every"] = len(every), every
     return found
+
+
+def _regions(ops: Connection) -> set[str]:
+    here = ops.target.region
+    return {here, identities.home(here)} if any(map(ops.target.at, _GLOBAL)) else {here}
 
 
 def list_states(ops: Connection, within: Window) -> list[tuple[datetime, str, str]]:
