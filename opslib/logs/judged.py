@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from functools import partial
+from statistics import mode
 
 from opslib.core import (
     Connection,
@@ -180,13 +181,18 @@ def _a_day_before(ops: Connection, source: str, alike: list[str], begun: datetim
 
 def _share(ill: Frame, requests: Frame, follows: str, source: str) -> Finding | None:
     """A finding where a source fails much of what it is asked, in all or in a quarter hour."""
-    wrong = ill.loc[ill["source"] == source, "time"]
+    mine = ill[ill["source"] == source]
     served = requests.loc[requests["source"] == source, "time"]
     asked = Question(f"share of trouble in {source}", "at most 1 in 10 requests", _SOURCE)
-    if _too_many(len(wrong), len(served), _SHARES):
-        seen = f"{count(len(wrong), 'line')} of trouble beside {count(len(served), 'request')}"
-        return asked.warn(seen, next=follows)
-    quarters, beside = (of.dt.floor(_QUARTER).value_counts() for of in (wrong, served))
+
+    def told(lines: int, of: int, where: str = "") -> Finding:
+        seen = f"{count(lines, 'line')} of trouble beside {count(of, 'request')}{where}"
+        often = mode(log_lines.patterns(mine["message"]))
+        return asked.warn(f"{seen}, most often {often}", next=follows)
+
+    if _too_many(len(mine), len(served), _SHARES):
+        return told(len(mine), len(served))
+    quarters, beside = (of.dt.floor(_QUARTER).value_counts() for of in (mine["time"], served))
     bad = [
         (number, begin, of)
         for begin, number in quarters.items()
@@ -195,9 +201,8 @@ def _share(ill: Frame, requests: Frame, follows: str, source: str) -> Finding | 
     if not bad:
         return None
     number, begin, of = max(bad)
-    seen = f"{count(number, 'line')} of trouble beside {count(of, 'request')} in the quarter hour "
-    seen += f"from {begin:%m-%d %H:%M} UTC, the worst of {len(bad)}"
-    return asked.warn(seen, next=follows)
+    where = f" in the quarter hour from {begin:%m-%d %H:%M} UTC, the worst of {len(bad)}"
+    return told(number, of, where)
 
 
 def _too_many(wrong: int, of: int, shares: tuple[tuple[int, float], ...]) -> bool:
