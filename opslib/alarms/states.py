@@ -70,17 +70,19 @@ def list_alarms(ops: Connection) -> Frame:
     where it has something global, also of the one region that tells of such.
 
     A prefix would miss alarms that are named otherwise, so all are read. Columns: ALARMS;
-    `attrs["total"]`: how many alarms there are (CloudWatch DescribeAlarms).
+    `attrs["every"]`: all that there are (CloudWatch DescribeAlarms).
     """
     kinds = ["MetricAlarm", "CompositeAlarm"]
+    here = ops.target.region
+    regions = {here, identities.home(here)} if any(map(ops.target.at, _GLOBAL)) else {here}
     every = [
         alarm
-        for region in _regions(ops)
+        for region in regions
         for alarm in ops.at(region).pages(
             "cloudwatch", "describe_alarms", _DESCRIBED, AlarmTypes=kinds
         )
     ]
-    patterns, expected = ops.target["alarms"]["patterns"], _expected(ops)
+    patterns, expected = ops.target["alarms"]["patterns"], ops.target.at("alarms", "expected")
     rows = []
     for alarm in sorted(every, key=itemgetter("alarm")):
         name = alarm["alarm"]
@@ -94,13 +96,8 @@ def list_alarms(ops: Connection) -> Frame:
             }
             rows.append(alarm | computed)
     found = frame(rows, ALARMS)
-    found.attrs["total"], found.attrs["every"] = len(every), every
+    found.attrs["every"] = every
     return found
-
-
-def _regions(ops: Connection) -> set[str]:
-    here = ops.target.region
-    return {here, identities.home(here)} if any(map(ops.target.at, _GLOBAL)) else {here}
 
 
 def list_states(ops: Connection, within: Window) -> list[tuple[datetime, str, str]]:
@@ -115,11 +112,6 @@ def list_states(ops: Connection, within: Window) -> list[tuple[datetime, str, st
         for when, name, said in items
         if fits(name, patterns)
     )
-
-
-def _expected(ops: Connection) -> dict[str, str]:
-    """Alarms that should be there, and the runbook's entry for each."""
-    return dict(ops.target["alarms"].get("expected", {}))
 
 
 def _reason(alarm: Json) -> str:
@@ -162,17 +154,16 @@ def check_alarms(ops: Connection) -> Findings:
     Evidence: ALARMS.
     """
     found = list_alarms(ops)
-    total, patterns = found.attrs["total"], ", ".join(ops.target["alarms"]["patterns"])
-    note = f"{len(found)} of the {total} alarms in {ops.where} match {patterns}."
+    every, patterns = found.attrs["every"], ", ".join(ops.target["alarms"]["patterns"])
+    note = f"{len(found)} of the {len(every)} alarms in {ops.where} match {patterns}."
     findings = [_state(ops, row) for row in found.itertuples()]
-    every = (alarm for alarm in found.attrs["every"] if alarm["rule"] and alarm["tells"])
-    parts = {name for alarm in every for name in made_of(alarm)}
+    parts = {name for of in every if of["rule"] and of["tells"] for name in made_of(of)}
     silent = (found["actions"] == 0) & ~found["alarm"].isin(parts)  # the composite one tells
     for row in found[~found["actions_enabled"] | silent].itertuples():
         told = Question(f"alarm {row.alarm} tells somebody", "actions", _SOURCE)
         why = "it has no actions" if row.actions_enabled else "its actions are disabled"
         findings.append(told.warn(f"{why}: nobody would be told"))
-    for name in sorted(_expected(ops).keys() - set(found["alarm"])):
+    for name in sorted(ops.target.at("alarms", "expected").keys() - set(found["alarm"])):
         missing = Question(f"alarm {name}", "it exists", _SOURCE)
         seen = f"there is no such alarm in {ops.where}"
         gone = missing.critical(seen, cause=causes.GONE, next="metrics/dashboard")

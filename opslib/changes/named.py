@@ -49,18 +49,17 @@ def check_named(ops: Connection, kind: str = "") -> Findings:
 
     found = ops.each(look, data("named"), "every {}")
     told = Findings(finding for each in found.values() for finding in each)
-    told += _gone(ops, described, texts)
+    told += _gone(described, texts)
     told += not_read(ops, "what is named", described, table().keys() - _ALLOWS)
     return told
 
 
-def _gone(ops: Connection, described: Described, texts: Mapping[str, str]) -> Iterator[Finding]:
+def _gone(described: Described, texts: Mapping[str, str]) -> Iterator[Finding]:
     """Of what has no list in named.yaml: what is led to, and AWS says that there is none."""
     for kind, name in described.absent:
-        others = name.startswith("arn:") and f":{ops.target.account}:" not in name
-        by = [by for by, text in texts.items() if name in text.split("\n")]
+        by = [by for by, text in texts.items() if name in text]
         # AWS itself makes what is called default.
-        if by and not others and kind not in data("named") and not name.startswith("default"):
+        if by and kind not in data("named") and not name.startswith("default"):
             asked = Question(f"{kind} {name}", "it is there", "describe calls")
             seen = f"it is not there, and {', '.join(by[:3])} needs it"
             yield asked.critical(seen, next="changes/who")

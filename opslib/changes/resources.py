@@ -179,15 +179,13 @@ class _Reading:
         kind, name = key
         about = table()[kind]
         words: Json = {"today": f"{self._ops.now():%Y-%m-%d}"}
-        if "first" in about:
-            words["first"] = self._call(key, about["first"], words)
-            if words["first"] in (None, UNREAD):
-                return {key: UNREAD} if words["first"] else {}
-        body = self._call(key, about["call"], words)
+        body = words["first"] = self._call(key, about["first"], words) if "first" in about else ""
+        if body not in (None, UNREAD):
+            body = self._call(key, about["call"], words)
         if body == UNREAD and "id" in about:
             self.silent.add(kind)
             return {}
-        if body is None or body == UNREAD:
+        if body in (None, UNREAD):
             return {key: UNREAD} if body else {}
         if "id" not in about:
             return {key: self._whole(key, body, words)}

@@ -18,6 +18,7 @@ from opslib.core import (
     check,
     count,
     metrics,
+    moment,
     number,
     planner,
     poll,
@@ -38,12 +39,6 @@ def _query(of: Series, id: str, statistic: str) -> Json:
     return metrics.asked(id, of.namespace, of.name, dict(of.dimensions), statistic, 60)
 
 
-def _alarms(ops: Connection, of: Series) -> list[str]:
-    """The names of the alarms on this very metric."""
-    found = ops.pages("cloudwatch", "describe_alarms", "MetricAlarms[?MetricName]")
-    return sorted(alarm["AlarmName"] for alarm in found if Series.watched(alarm) == of)
-
-
 def series(
     ops: Connection, metric: str, dimensions: Mapping[str, str] | None, namespace: str
 ) -> Series:
@@ -57,17 +52,9 @@ def series(
     return Series(space, metric, frozenset((dimensions or {}).items()))
 
 
-def moment(ops: Connection, text: str) -> datetime | None:
-    """The moment that is written; None when none is: that of publishing. Raises UsageError."""
-    if not text:
-        return None
-    try:
-        given = datetime.fromisoformat(text.strip())
-    except ValueError as exc:
-        raise UsageError(
-            f"at={text!r} is no moment. Write it in UTC, like {ops.now():%Y-%m-%dT%H:%M}."
-        ) from exc
-    return given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
+def _when(ops: Connection, at: str) -> datetime | None:
+    """None where no moment is given: that of publishing. Raises UsageError."""
+    return moment(at, ops.now()).astimezone(UTC) if at else None
 
 
 @check("Is the metric known?")
@@ -91,7 +78,8 @@ def check_metric(
         seen = f"no value in 24 h: a new metric, or it is written otherwise. Known there: {known}"
     source = "cloudwatch GetMetricData, DescribeAlarms"
     found = [Question(f"metric {of}", source=source).ok(seen)]
-    if alarms := _alarms(ops, of):
+    every = ops.pages("cloudwatch", "describe_alarms", "MetricAlarms[?MetricName]")
+    if alarms := sorted(each["AlarmName"] for each in every if Series.watched(each) == of):
         seen = f"{', '.join(alarms)}: the value may set them off"
         found.append(Question(f"alarms on {of}", "none", source).warn(seen))
     return Findings(found, values[["time", "value"]])
@@ -108,7 +96,7 @@ def plan_publish(
     namespace: str = "",
 ) -> Planned:
     """Publish one value (CloudWatch PutMetricData). Raises UsageError (no moment), Refused."""
-    of, when = series(ops, metric, dimensions, namespace), moment(ops, at)
+    of, when = series(ops, metric, dimensions, namespace), _when(ops, at)
     if not abs(value) <= _LARGEST:
         raise UsageError(
             f"value={value} cannot be published: "
@@ -145,7 +133,7 @@ def check_published(
 
     *unknown* when it is not: that can take CloudWatch a while.
     """
-    of, when = series(ops, metric, dimensions, namespace), moment(ops, at)
+    of, when = series(ops, metric, dimensions, namespace), _when(ops, at)
     asked = Question(f"{of} shows {value:g}", "shown", "cloudwatch GetMetricData")
     look = partial(_minute_with, ops, of, value, when)
     minute, _ = poll(look, lambda minute: minute is not None, wait_seconds)

@@ -169,7 +169,6 @@ def test_what_could_not_be_read_may_name_anything(monkeypatch: pytest.MonkeyPatc
     [
         ("health check", "1a2b", True),
         ("TLS certificate", "arn:aws:acm:eu-west-1:111122223333:certificate/1", True),
-        ("TLS certificate", "arn:aws:acm:eu-west-1:999988887777:certificate/1", False),
         ("parameters", "default.postgres16", False),  # AWS makes it where it is asked for
         ("role", "gone", False),  # the list of every role tells of it
         ("subnet", "subnet-1", False),  # what led to it does not say so any more

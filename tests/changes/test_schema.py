@@ -188,8 +188,8 @@ def test_a_column_that_is_alike_in_all_rows_numbers_below_nought_and_another_enc
 def test_some_of_the_newest_rows_that_are_broken_are_told(
     owner: Any,
     ops: Connection,
-    remembering: None,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    remembering: None,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
     statement: str,
     said: str,
 ) -> None:

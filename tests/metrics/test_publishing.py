@@ -103,7 +103,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"value": float("nan")}, "no NaN"),
     ({"value": float("inf")}, "no infinity"),
     ({"value": 1e200}, "2\\^360"),
-    ({"at": "yesterday"}, "is no moment"),
+    ({"at": "yesterday"}, "is no time"),
 ]
 
 
