@@ -258,6 +258,7 @@ UNSENT = {"TreatMissingData": "notBreaching"}
 CASES = [
     *edges.CASES,
     (*units(1, 5), "ProvisionedThroughput", WARN),
+    ("repository", "r", {"policy": turned_away("ecr:BatchGetImage")}, "policy", CRITICAL),
     ("stream", "s", {"StreamStatus": "DELETING"}, "StreamStatus", CRITICAL),
     ("file system", "f", UNMOUNTED, "ThroughputMode", CRITICAL),
     (

@@ -359,3 +359,19 @@ def test_rows_whose_parent_is_gone_and_persons_with_two_rows_are_told(
     assert orphans.startswith("of.book_images.book_id: was not set, now ")
     twins = found["alike of database twins bluemoxon-staging/database"]
     assert twins.startswith("1 of users.email differ in capitals only")
+
+
+@pytest.mark.slow
+def test_a_time_out_of_a_login_that_owns_nothing_is_told(owner: Any, ops: Connection) -> None:
+    at = connect(TARGET).secret("bluemoxon-staging/database")
+    reader = {"user": f"{at['username']}_reader", "password": at["password"]}
+    where = {"host": at["host"], "port": at["port"], "dbname": at["dbname"]}
+    with psycopg.connect(**where, **reader, autocommit=True) as session:
+        session.execute("SET default_transaction_read_only = off")
+        session.execute("ALTER ROLE CURRENT_USER SET statement_timeout = 50")
+        try:
+            told = {f.check: f for f in databases.check_catalogue(ops)}["settings"]
+        finally:
+            session.execute("ALTER ROLE CURRENT_USER RESET statement_timeout")
+    said = "statement_timeout: under a second for role bluemoxon_staging_reader"
+    assert (told.status, said in told.seen) == ("warn", True)
