@@ -206,6 +206,10 @@ def units(read: int, write: int, **more: Any) -> tuple[str, str, dict[str, Any]]
     )
 
 
+def set_to(**variables: str) -> dict[str, Any]:
+    return {"FunctionName": "f", "Timeout": 3, "Environment": {"Variables": variables}}
+
+
 def shown(status: str = "AVAILABLE", by: str = "TLS_1_2", to: str = "a1") -> dict[str, Any]:
     """A host name of API Gateway's."""
     of = [{"DomainNameStatus": status, "SecurityPolicy": by}]
@@ -258,6 +262,8 @@ UNSENT = {"TreatMissingData": "notBreaching"}
 CASES = [
     *edges.CASES,
     (*units(1, 5), "ProvisionedThroughput", WARN),
+    ("service", "web", task(ITEMS_TABLE="itmes"), "variables", CRITICAL),
+    ("function", "f", set_to(TABLE_NAME="gone"), "variables", CRITICAL),
     ("repository", "r", {"policy": turned_away("ecr:BatchGetImage")}, "policy", CRITICAL),
     ("stream", "s", {"StreamStatus": "DELETING"}, "StreamStatus", CRITICAL),
     ("file system", "f", UNMOUNTED, "ThroughputMode", CRITICAL),
@@ -565,6 +571,8 @@ CASES = [
 ]
 KEPT = [
     units(5, 5),
+    ("service", "web", task(STABLE="x", ITEMS_TABLE="items")),
+    ("function", "f", set_to(TABLE_NAME="items")),
     units(1, 1, BillingMode="PAY_PER_REQUEST"),
     units(5, 5, TableArn=TABLE),
     ("stream", "s", {"StreamStatus": "UPDATING"}),

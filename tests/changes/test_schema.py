@@ -23,6 +23,7 @@ BY_HAND = {
         "database table analysis_jobs"
     ),
     "ALTER TABLE listings ALTER price_cents DROP NOT NULL": "database table listings",
+    "ALTER TABLE users ALTER id DROP IDENTITY": "database table users",
     "ALTER ROLE CURRENT_USER SET lock_timeout = '1s'": "database role bluemoxon_staging",
 }
 ROLES = {"admin": 25, "viewer": 50, "editor": 25}
