@@ -56,11 +56,11 @@ def _topic(arn: str) -> Question:
 
 
 def _heard(ops: Connection, arn: str) -> Finding:
-    asked, path = _topic(arn), "Subscriptions[].SubscriptionArn"
+    asked, path, at = _topic(arn), "Subscriptions[].SubscriptionArn", ops.at(arn.split(":")[3])
     try:
-        each = ops.pages("sns", "list_subscriptions_by_topic", path, TopicArn=arn)
+        each = at.pages("sns", "list_subscriptions_by_topic", path, TopicArn=arn)
     except NotFound:
-        seen = f"there is no such topic in {ops.where}: alarms tell nobody"
+        seen = f"there is no such topic in {at.where}: alarms tell nobody"
         return asked.critical(seen, cause=UNHEARD)
     confirmed = [arn for arn in each if arn.startswith("arn:")]
     waiting = each.count("PendingConfirmation")

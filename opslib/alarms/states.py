@@ -22,6 +22,7 @@ from opslib.core import (
     dtypes,
     fits,
     frame,
+    identities,
     number,
     targets,
 )
@@ -39,6 +40,7 @@ ALARMS = dtypes("""
     proves          str
     reason          str
 """)
+_GLOBAL = ("distributions", "dns", "costs")  # sections of the target's file
 _SOURCE = "DescribeAlarms"
 _SIGNS = {
     "GreaterThanThreshold": ">",
@@ -64,14 +66,23 @@ _DESCRIBED = """[MetricAlarms[], CompositeAlarms[]][].{
 
 
 def list_alarms(ops: Connection) -> Frame:
-    """Every alarm of the account and region that matches the target's patterns (`alarms.patterns`).
+    """Every alarm of the account and region that matches the target's patterns (`alarms.patterns`);
+    where it has something global, also of the one region that tells of such.
 
     A prefix would miss alarms that are named otherwise, so all are read. Columns: ALARMS;
-    `attrs["total"]`: how many alarms there are (CloudWatch DescribeAlarms).
+    `attrs["every"]`: all that there are (CloudWatch DescribeAlarms).
     """
     kinds = ["MetricAlarm", "CompositeAlarm"]
-    every = ops.pages("cloudwatch", "describe_alarms", _DESCRIBED, AlarmTypes=kinds)
-    patterns, expected = ops.target["alarms"]["patterns"], _expected(ops)
+    here = ops.target.region
+    regions = {here, identities.home(here)} if any(map(ops.target.at, _GLOBAL)) else {here}
+    every = [
+        alarm
+        for region in regions
+        for alarm in ops.at(region).pages(
+            "cloudwatch", "describe_alarms", _DESCRIBED, AlarmTypes=kinds
+        )
+    ]
+    patterns, expected = ops.target["alarms"]["patterns"], ops.target.at("alarms", "expected")
     rows = []
     for alarm in sorted(every, key=itemgetter("alarm")):
         name = alarm["alarm"]
@@ -85,7 +96,7 @@ def list_alarms(ops: Connection) -> Frame:
             }
             rows.append(alarm | computed)
     found = frame(rows, ALARMS)
-    found.attrs["total"], found.attrs["every"] = len(every), every
+    found.attrs["every"] = every
     return found
 
 
@@ -101,11 +112,6 @@ def list_states(ops: Connection, within: Window) -> list[tuple[datetime, str, st
         for when, name, said in items
         if fits(name, patterns)
     )
-
-
-def _expected(ops: Connection) -> dict[str, str]:
-    """Alarms that should be there, and the runbook's entry for each."""
-    return dict(ops.target["alarms"].get("expected", {}))
 
 
 def _reason(alarm: Json) -> str:
@@ -148,17 +154,16 @@ def check_alarms(ops: Connection) -> Findings:
     Evidence: ALARMS.
     """
     found = list_alarms(ops)
-    total, patterns = found.attrs["total"], ", ".join(ops.target["alarms"]["patterns"])
-    note = f"{len(found)} of the {total} alarms in {ops.where} match {patterns}."
+    every, patterns = found.attrs["every"], ", ".join(ops.target["alarms"]["patterns"])
+    note = f"{len(found)} of the {len(every)} alarms in {ops.where} match {patterns}."
     findings = [_state(ops, row) for row in found.itertuples()]
-    every = (alarm for alarm in found.attrs["every"] if alarm["rule"] and alarm["tells"])
-    parts = {name for alarm in every for name in made_of(alarm)}
+    parts = {name for of in every if of["rule"] and of["tells"] for name in made_of(of)}
     silent = (found["actions"] == 0) & ~found["alarm"].isin(parts)  # the composite one tells
     for row in found[~found["actions_enabled"] | silent].itertuples():
         told = Question(f"alarm {row.alarm} tells somebody", "actions", _SOURCE)
         why = "it has no actions" if row.actions_enabled else "its actions are disabled"
         findings.append(told.warn(f"{why}: nobody would be told"))
-    for name in sorted(_expected(ops).keys() - set(found["alarm"])):
+    for name in sorted(ops.target.at("alarms", "expected").keys() - set(found["alarm"])):
         missing = Question(f"alarm {name}", "it exists", _SOURCE)
         seen = f"there is no such alarm in {ops.where}"
         gone = missing.critical(seen, cause=causes.GONE, next="metrics/dashboard")

@@ -54,18 +54,12 @@ class Change(NamedTuple):
         when = f"at {after}" if after == before else f"between {after} and {before}"
         return ", ".join(filter(None, (when, self.by and f"by {self.by}", self.why or self.taken)))
 
-    def row(self) -> dict[str, Any]:
-        was, now = _shown_beside(self.difference.was, self.difference.now)
-        return {
-            "resource": " ".join(self.key),
-            "setting": self.difference.path or "(all of it)",
-            "was": was,
-            "now": now,
-            "after": self.after,
-            "before": self.before,
-            "by": self.by,
-            "status": self.why or self.taken or self.status,
-        }
+    def row(self) -> tuple[str, ...]:
+        """In the columns of DIFFERENT."""
+        what = " ".join(self.key), self.difference.path or "(all of it)"
+        shown = _shown_beside(self.difference.was, self.difference.now)
+        status = self.why or self.taken or self.status
+        return (*what, *shown, self.after, self.before, self.by, status)
 
 
 def _shown_beside(was: Any, now: Any) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """What resources name and is not there: a trigger, a target, dead letters, a role."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 
 from opslib.changes import rules
@@ -49,8 +49,20 @@ def check_named(ops: Connection, kind: str = "") -> Findings:
 
     found = ops.each(look, data("named"), "every {}")
     told = Findings(finding for each in found.values() for finding in each)
+    told += _gone(described, texts)
     told += not_read(ops, "what is named", described, table().keys() - _ALLOWS)
     return told
+
+
+def _gone(described: Described, texts: Mapping[str, str]) -> Iterator[Finding]:
+    """Of what has no list in named.yaml: what is led to, and AWS says that there is none."""
+    for kind, name in described.absent:
+        by = [by for by, text in texts.items() if name in text]
+        # AWS itself makes what is called default.
+        if by and kind not in data("named") and not name.startswith("default"):
+            asked = Question(f"{kind} {name}", "it is there", "describe calls")
+            seen = f"it is not there, and {', '.join(by[:3])} needs it"
+            yield asked.critical(seen, next="changes/who")
 
 
 def not_read(

@@ -95,12 +95,14 @@ def describe(ops: Connection, known: Iterable[Key] = ()) -> Described:
 
 
 def read_resources(ops: Connection, kind: str = "") -> Described:
-    """What AWS says of all that the file names and what that leads to; or only of a `kind`."""
+    """What AWS says of all that the file names and what that leads to; or only of a `kind`.
+    `absent`: what is led to and not there.
+    """
     reading = _Reading(ops)
-    wanted = (key for key in _named(ops) if kind in ("", key[0]))
-    of_aws = (key for key in wanted if table()[key[0]]["call"][0] not in OWN)
-    reading.read(of_aws, follow=not kind)
-    return Described(reading.found, unread=reading.unread)
+    wanted = [key for key in _named(ops) if kind in ("", key[0])]
+    reading.read((key for key in wanted if table()[key[0]]["call"][0] not in OWN), not kind)
+    led = [key for key in sorted(reading.empty.difference(wanted)) if "id" not in table()[key[0]]]
+    return Described(reading.found, led, reading.unread)
 
 
 def is_described(ops: Connection) -> bool:
@@ -177,15 +179,13 @@ class _Reading:
         kind, name = key
         about = table()[kind]
         words: Json = {"today": f"{self._ops.now():%Y-%m-%d}"}
-        if "first" in about:
-            words["first"] = self._call(key, about["first"], words)
-            if words["first"] in (None, UNREAD):
-                return {key: UNREAD} if words["first"] else {}
-        body = self._call(key, about["call"], words)
+        body = words["first"] = self._call(key, about["first"], words) if "first" in about else ""
+        if body not in (None, UNREAD):
+            body = self._call(key, about["call"], words)
         if body == UNREAD and "id" in about:
             self.silent.add(kind)
             return {}
-        if body is None or body == UNREAD:
+        if body in (None, UNREAD):
             return {key: UNREAD} if body else {}
         if "id" not in about:
             return {key: self._whole(key, body, words)}

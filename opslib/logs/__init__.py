@@ -1,7 +1,7 @@
 """CloudWatch Logs: lines, errors by pattern and kind, what was throttled, Logs Insights."""
 
 from opslib.core.reads.logs import query, search
-from opslib.logs.following import check_following, follow, watch
+from opslib.logs.following import check_following, watch
 from opslib.logs.needs import check_needs
 from opslib.logs.requests import check_requests
 from opslib.logs.searches import check_errors, check_lines, check_query
@@ -18,7 +18,6 @@ __all__ = [
     "check_query",
     "check_requests",
     "check_throttling",
-    "follow",
     "query",
     "search",
     "show_patterns",

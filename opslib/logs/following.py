@@ -50,16 +50,15 @@ def _came(event: object) -> Came:
     return Came(f"{time:%H:%M:%S} {source}: {log_lines.brief(message)}", level)
 
 
-def follow(
+@check("What do the logs say now?")
+def check_following(
     ops: Connection, source: str, pattern: str = "", seconds: float = 30, minutes: float = 1
-) -> Frame:
-    """Print lines as they come for some seconds, beginning with those of the last minutes.
-
-    Each once. Columns: EVENTS. Interrupting the kernel ends it early.
+) -> Findings:
+    """Print lines as they come for some seconds, beginning with those of the last minutes; each
+    once. Interrupting the kernel ends it early. Evidence: none; the lines are printed.
     """
-    import pandas as pd
-
-    lines = _Lines(ops, source, pattern, minutes)
+    where = ", ".join(groups(ops, source).values())
+    lines, started = _Lines(ops, source, pattern, minutes), monotonic()
 
     def look() -> None:
         for line in lines():
@@ -69,19 +68,9 @@ def follow(
         poll(look, lambda _: False, seconds, pause_seconds=2)
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
-    return pd.concat(lines.kept).sort_values(["time", "event_id"], ignore_index=True)
-
-
-@check("What do the logs say now?")
-def check_following(
-    ops: Connection, source: str, pattern: str = "", seconds: float = 30, minutes: float = 1
-) -> Findings:
-    """Follow, and say how many lines came. Evidence: none; the lines are printed."""
-    where = ", ".join(groups(ops, source).values())
-    started = monotonic()
-    lines = follow(ops, source, pattern, seconds, minutes)
     took = min(seconds, round(monotonic() - started))
-    return _told(source, where, f"{count(len(lines), 'line')} in {took:g} s", minutes)
+    seen = f"{count(sum(map(len, lines.kept)), 'line')} in {took:g} s"
+    return _told(source, where, seen, minutes)
 
 
 async def watch(

@@ -4,13 +4,13 @@ import re
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from functools import partial
+from statistics import mode
 
 from opslib.core import (
     Connection,
     Finding,
     Frame,
     NotFound,
-    OpsError,
     Question,
     Window,
     clock,
@@ -180,23 +180,24 @@ def _a_day_before(ops: Connection, source: str, alike: list[str], begun: datetim
 
 def _share(ill: Frame, requests: Frame, follows: str, source: str) -> Finding | None:
     """A finding where a source fails much of what it is asked, in all or in a quarter hour."""
-    wrong = ill.loc[ill["source"] == source, "time"]
+    mine = ill[ill["source"] == source]
     served = requests.loc[requests["source"] == source, "time"]
     asked = Question(f"share of trouble in {source}", "at most 1 in 10 requests", _SOURCE)
-    if _too_many(len(wrong), len(served), _SHARES):
-        seen = f"{count(len(wrong), 'line')} of trouble beside {count(len(served), 'request')}"
-        return asked.warn(seen, next=follows)
-    quarters, beside = (of.dt.floor(_QUARTER).value_counts() for of in (wrong, served))
+    quarters, beside = (of.dt.floor(_QUARTER).value_counts() for of in (mine["time"], served))
     bad = [
         (number, begin, of)
         for begin, number in quarters.items()
         if _too_many(number, of := int(beside.get(begin, 0)), _IN_A_QUARTER)
     ]
-    if not bad:
+    if _too_many(len(mine), len(served), _SHARES):
+        number, of, when = len(mine), len(served), ""
+    elif bad:
+        number, begin, of = max(bad)
+        when = f" in the quarter hour from {begin:%m-%d %H:%M} UTC, the worst of {len(bad)}"
+    else:
         return None
-    number, begin, of = max(bad)
-    seen = f"{count(number, 'line')} of trouble beside {count(of, 'request')} in the quarter hour "
-    seen += f"from {begin:%m-%d %H:%M} UTC, the worst of {len(bad)}"
+    seen = f"{count(number, 'line')} of trouble beside {count(of, 'request')}{when}"
+    seen += f", most often {mode(log_lines.patterns(mine['message']))}"
     return asked.warn(seen, next=follows)
 
 
@@ -204,22 +205,19 @@ def _too_many(wrong: int, of: int, shares: tuple[tuple[int, float], ...]) -> boo
     return of > 0 and any(wrong >= few and wrong >= share * of for few, share in shares)
 
 
-def not_read(ops: Connection, lines: Frame, within: Window) -> list[Finding]:
+def not_read(ops: Connection, lines: Frame, within: Window) -> Iterator[Finding]:
     """Log groups that were not read.
 
     One that is gone is critical, unless nothing can have written to it.
     """
-    failed: dict[str, OpsError] = lines.attrs["failed"]
-    return [_not_read(ops, name, exc, within) for name, exc in failed.items()]
-
-
-def _not_read(ops: Connection, name: str, exc: OpsError, within: Window) -> Finding:
-    asked = Question(f"log group of {name}", "it is there and can be read", _SOURCE)
-    if not isinstance(exc, NotFound):
-        return unread(asked.words, exc)
     lately = Window(within.end - timedelta(days=14), within.end)
-    if name in ops.target.at("functions") and silences.ran(ops, [name], lately) == {}:
-        return asked.ok("not there: the function was not called in two weeks")
-    seen = f"{exc} Its lines are lost, and new ones where the role may not make it again"
-    follows = "services/health" if name in ops.target.at("services") else ""
-    return asked.critical(seen, next=follows or "functions/configuration")
+    for name, exc in lines.attrs["failed"].items():
+        asked = Question(f"log group of {name}", "it is there and can be read", _SOURCE)
+        if not isinstance(exc, NotFound):
+            yield unread(asked.words, exc)
+        elif name in ops.target.at("functions") and silences.ran(ops, [name], lately) == {}:
+            yield asked.ok("not there: the function was not called in two weeks")
+        else:
+            seen = f"{exc} Its lines are lost, and new ones where the role may not make it again"
+            follows = "services/health" if name in ops.target.at("services") else ""
+            yield asked.critical(seen, next=follows or "functions/configuration")

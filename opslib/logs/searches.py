@@ -51,7 +51,7 @@ def check_lines(
         seen += f"; these are the newest {limit:,} of a group, there are more: "
         seen += "narrow the window or the pattern"
     found = asked.judged(not events.attrs["cut"], seen, otherwise="warn")
-    lost = judged.not_read(ops, events, within)
+    lost = [*judged.not_read(ops, events, within)]
     return Plotted([*lost, found], legible(events), "", panels(events, within), within)
 
 
@@ -73,7 +73,7 @@ def check_errors(
     )
     note += count(len(lines.attrs["groups"]), "log group")
     note += "; there are more, only the newest are counted." if cut else "."
-    found = judged.not_read(ops, lines, within)
+    found = [*judged.not_read(ops, lines, within)]
     frequent = patterns[patterns["most_in_an_hour"] > most]
     told: set[str] = set()
     for row in frequent.head(_SHOWN).itertuples():

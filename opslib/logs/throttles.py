@@ -49,7 +49,7 @@ def check_throttling(
     note = f"Searched: {within}."
     if events.attrs["cut"]:
         note += f" Only the newest {logs.LIMIT:,} lines of a group were read: there are more."
-    found = judged.not_read(ops, events, within)
+    found = [*judged.not_read(ops, events, within)]
     for name in filterfalse(events.attrs["failed"].__contains__, events.attrs["groups"]):
         asked = Question(
             f"throttling of {name}",

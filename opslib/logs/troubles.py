@@ -66,7 +66,7 @@ def check_kinds(
     events = _by_kind(lines)
     told = f"{beside}, {within}, {count(len(lines.attrs['groups']), 'log group')}"
     kinds = {sign: events[events["kind"] == sign.name] for sign in KINDS}
-    rows, found = [], judged.not_read(ops, lines, within)
+    rows, found = [], [*judged.not_read(ops, lines, within)]
     for sign, of in kinds.items():
         if len(of):
             rows.append(_row(sign, of, within))

@@ -40,12 +40,6 @@ def _values(ops: Connection, of: Series, within: Window, *statistics: str) -> di
     return metrics.series(ops, wanted, within)
 
 
-def _alarms(ops: Connection, of: Series) -> list[str]:
-    """The names of the alarms on this very metric."""
-    found = ops.pages("cloudwatch", "describe_alarms", "MetricAlarms[?MetricName]")
-    return sorted(alarm["AlarmName"] for alarm in found if Series.watched(alarm) == of)
-
-
 def series(
     ops: Connection, metric: str, dimensions: Mapping[str, str] | None, namespace: str
 ) -> Series:
@@ -59,9 +53,9 @@ def series(
     return Series(space, metric, frozenset((dimensions or {}).items()))
 
 
-def _when(ops: Connection, text: str) -> datetime | None:
-    """The moment that is written; None when none is: that of publishing. Raises UsageError."""
-    return moment(text, ops.now()).astimezone(UTC) if text else None
+def _when(ops: Connection, at: str) -> datetime | None:
+    """None where no moment is given: that of publishing. Raises UsageError."""
+    return moment(at, ops.now()).astimezone(UTC) if at else None
 
 
 @check("Is the metric known?")
@@ -85,7 +79,8 @@ def check_metric(
         seen = f"no value in 24 h: a new metric, or it is written otherwise. Known there: {known}"
     source = "cloudwatch GetMetricData, DescribeAlarms"
     found = [Question(f"metric {of}", source=source).ok(seen)]
-    if alarms := _alarms(ops, of):
+    every = ops.pages("cloudwatch", "describe_alarms", "MetricAlarms[?MetricName]")
+    if alarms := sorted(each["AlarmName"] for each in every if Series.watched(each) == of):
         seen = f"{', '.join(alarms)}: the value may set them off"
         found.append(Question(f"alarms on {of}", "none", source).warn(seen))
     return Findings(found, values.reset_index())

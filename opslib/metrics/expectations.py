@@ -37,7 +37,14 @@ _SURE = 20  # so much was seen each week: that there is none now is no chance
 _REST_HOURS = 2  # what ran within them is not asked when it ran before
 _TREND_DAYS = 14
 _CRITICAL_HOURS, _WARN_HOURS = 24, 7 * 24
-_VOLUMES = {"Invocations", "Count", "Requests", "RequestCount", "NumberOfMessagesSent"}
+_VOLUMES = {
+    "Invocations",
+    "Count",
+    "Requests",
+    "RequestCount",
+    "NumberOfMessagesSent",
+    "IncomingBytes",
+}
 
 
 class Counted(NamedTuple):
@@ -164,9 +171,9 @@ def _named(ops: Connection, space: str) -> Iterator[tuple[str, str]]:
 @check("Is the work of database and functions as at this hour of other weeks?")
 def check_levels(ops: Connection) -> Findings:
     """A database's latency, queues, swap, memory; how long functions take, how often they are
-    called: far from what each of the three weeks before had at this hour.
+    called, how much is logged: far from what each of the three weeks before had at this hour.
 
-    GetMetricData AWS/RDS and AWS/Lambda of an hour, of what is measured all the time.
+    GetMetricData AWS/RDS, AWS/Lambda and AWS/Logs of an hour, of what is measured all the time.
     """
     known = beside(__file__, "metrics")
     levels = known["levels"]

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from opslib import alarms, secrets
+from opslib import alarms, connect, secrets
 from opslib.alarms import reach
 from opslib.core.checks import causes
 from opslib.core.errors import NotAllowed, NotFound
@@ -34,6 +34,35 @@ def test_dead_letters_set_off_their_alarm_and_lead_on(lab: Any, ops: Any) -> Non
     assert any("analysis-dlq" in f.check for f in on)
     assert {f.next for f in on} == {"bluemoxon/dead-letters"}
     assert on[0].threshold == "ApproximateNumberOfMessagesVisible Maximum > 0 in 5 min"
+
+
+def test_an_alarm_that_stands_where_global_services_tell_is_read_too(lab: Any) -> None:
+    """What is spent, CloudFront and Route 53 are counted in us-east-1 alone."""
+    ops = connect("lab/ai-studio-production")
+    topic = f"arn:aws:sns:us-east-1:{ops.target.account}:billing"
+    there = ops.at("us-east-1").client("cloudwatch")
+    there.put_metric_alarm(
+        AlarmName="ai-studio-spending",
+        Namespace="AWS/Billing",
+        MetricName="EstimatedCharges",
+        Statistic="Maximum",
+        Period=21600,
+        EvaluationPeriods=1,
+        Threshold=500,
+        ComparisonOperator="GreaterThanThreshold",
+        AlarmActions=[topic],
+    )
+    why = {"StateValue": "ALARM", "StateReason": "1 datapoint"}
+    there.set_alarm_state(AlarmName="ai-studio-spending", **why)
+    try:
+        [rings] = alarms.check_alarms(ops).troubles
+        unheard = [f for f in alarms.check_reach(ops).troubles if "topic" in f.check]
+    finally:
+        there.delete_alarms(AlarmNames=["ai-studio-spending"])
+    assert (rings.status, rings.check) == ("critical", "alarm ai-studio-spending")
+    assert [f.seen for f in unheard] == [
+        f"there is no such topic in {ops.target.account}/us-east-1: alarms tell nobody"
+    ]
 
 
 @pytest.fixture

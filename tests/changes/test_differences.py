@@ -128,6 +128,16 @@ def test_what_is_gone_is_critical_and_stays_so(report: Reports) -> None:
         assert (found.status, "it is gone" in found.seen) == ("critical", True)
 
 
+@pytest.mark.parametrize(
+    ("may", "told"), [([], False), (["CREATEROLE"], True), (["BYPASSRLS"], True)]
+)
+def test_a_new_role_is_told_where_it_may_give_itself_what_it_lacks(
+    report: Reports, may: list[str], told: bool
+) -> None:
+    role = {"name": "contractor", "may log in": True, "may": may}
+    assert bool(report(FIRST | {("database role", "contractor"): role}).troubles) == told
+
+
 def test_what_nothing_leads_to_any_more_is_not_gone(report: Reports) -> None:
     left = {k: v for k, v in FIRST.items() if k != QUEUE}
     assert report(left).troubles == []

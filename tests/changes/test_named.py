@@ -34,10 +34,11 @@ THERE = {
 GONE = OURS.format("lambda", "function:gone")
 
 
-def found(monkeypatch: pytest.MonkeyPatch, kind: str, body: Any, lost: Any = None) -> list[str]:
-    monkeypatch.setattr(
-        named, "read_resources", lambda *_: Described({(kind, "x"): body}, unread=lost or {})
-    )
+def found(
+    monkeypatch: pytest.MonkeyPatch, kind: str, body: Any, lost: Any = None, absent: Any = ()
+) -> list[str]:
+    described = Described({(kind, "x"): body}, [*absent], lost or {})
+    monkeypatch.setattr(named, "read_resources", lambda *_: described)
     ops: Any = Ops(0, {})
     ops.target.region, ops.target.account = "eu-west-1", "111122223333"
     ops.pages = lambda _, operation, __, **___: THERE[operation]
@@ -161,3 +162,21 @@ def test_what_could_not_be_read_may_name_anything(monkeypatch: pytest.MonkeyPatc
     assert seen.startswith("not known of 1 resource (function x …). denied")
     only_allows = {"iam:GetRole": (NotAllowed("denied"), [("role", "worker")])}
     assert found(monkeypatch, "function", {}, only_allows) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "told"),
+    [
+        ("health check", "1a2b", True),
+        ("TLS certificate", "arn:aws:acm:eu-west-1:111122223333:certificate/1", True),
+        ("parameters", "default.postgres16", False),  # AWS makes it where it is asked for
+        ("role", "gone", False),  # the list of every role tells of it
+        ("subnet", "subnet-1", False),  # what led to it does not say so any more
+    ],
+)
+def test_what_something_leads_to_and_is_not_there_is_told_on_the_first_day(
+    monkeypatch: pytest.MonkeyPatch, kind: str, name: str, told: bool
+) -> None:
+    body = {"leads to": [] if kind == "subnet" else [name]}
+    seen = found(monkeypatch, "DNS record", body, absent=[(kind, name)])
+    assert seen == ["it is not there, and DNS record x needs it"] * told

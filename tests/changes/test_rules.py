@@ -194,6 +194,42 @@ def says(where: str | None) -> dict[str, Any]:
     return {"definition": {"containerDefinitions": [container]}}
 
 
+TABLE = "arn:aws:dynamodb:eu-west-1:111122223333:table/items"
+STREAM = f"{TABLE}/stream/2026"
+
+
+def units(read: int, write: int, **more: Any) -> tuple[str, str, dict[str, Any]]:
+    return (
+        "table",
+        "items",
+        {"ProvisionedThroughput": [read, write], **ends_by("expires_at"), **more},
+    )
+
+
+def set_to(**variables: str) -> dict[str, Any]:
+    return {"FunctionName": "f", "Timeout": 3, "Environment": {"Variables": variables}}
+
+
+def shown(status: str = "AVAILABLE", by: str = "TLS_1_2", to: str = "a1") -> dict[str, Any]:
+    """A host name of API Gateway's."""
+    of = [{"DomainNameStatus": status, "SecurityPolicy": by}]
+    return {
+        "DomainName": "b.example.com",
+        "DomainNameConfigurations": of,
+        "mappings": [{"ApiId": to}],
+    }
+
+
+def sends(by: str) -> tuple[str, str, dict[str, Any]]:
+    """What sends to a queue, as AWS describes it."""
+    queued = f"{ARN}orders"
+    return {
+        "s3": ("bucket", "data", {"notifications": [{"QueueArn": queued}]}),
+        "sns": ("topic", "t", {"subscriptions": [{"Endpoint": queued}]}),
+        "events": ("rule", "r", {"targets": [{"Arn": queued}]}),
+    }[by]
+
+
 WARN, CRITICAL = "warn", "critical"
 BREAKER_OFF = {"deploymentCircuitBreaker": {"enable": False, "rollback": False}}
 SHORT = {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
@@ -221,9 +257,24 @@ ONE_AT_ONCE = {
 }
 DAY = {"Period": 86400}
 ENCRYPTED = {"TopicArn": TOPIC, "KmsMasterKeyId": "alias/aws/sns"}
+UNMOUNTED = {"LifeCycleState": "available", "NumberOfMountTargets": 0}
 UNSENT = {"TreatMissingData": "notBreaching"}
 CASES = [
     *edges.CASES,
+    (*units(1, 5), "ProvisionedThroughput", WARN),
+    ("service", "web", task(ITEMS_TABLE="itmes"), "variables", CRITICAL),
+    ("function", "f", set_to(TABLE_NAME="gone"), "variables", CRITICAL),
+    ("repository", "r", {"policy": turned_away("ecr:BatchGetImage")}, "policy", CRITICAL),
+    ("stream", "s", {"StreamStatus": "DELETING"}, "StreamStatus", CRITICAL),
+    ("file system", "f", UNMOUNTED, "ThroughputMode", CRITICAL),
+    (
+        "API host",
+        "b.example.com",
+        shown("PENDING_CERTIFICATE_REIMPORT"),
+        "DomainNameConfigurations",
+        WARN,
+    ),
+    ("API host", "b.example.com", shown(by="TLS_1_0"), "DomainNameConfigurations", WARN),
     ("api", "a", routed(orders="JWT", bills="NONE"), "routes", CRITICAL),
     (
         "api",
@@ -519,6 +570,13 @@ CASES = [
     ),
 ]
 KEPT = [
+    units(5, 5),
+    ("service", "web", task(STABLE="x", ITEMS_TABLE="items")),
+    ("function", "f", set_to(TABLE_NAME="items")),
+    units(1, 1, BillingMode="PAY_PER_REQUEST"),
+    units(5, 5, TableArn=TABLE),
+    ("stream", "s", {"StreamStatus": "UPDATING"}),
+    ("API host", "b.example.com", shown()),
     *edges.KEPT,
     ("api", "a", routed(orders="JWT", health="NONE", login="NONE")),
     ("api", "a", routed(orders="NONE", bills="NONE")),
@@ -738,6 +796,78 @@ def test_a_function_that_an_api_asks_and_that_may_run_once_at_a_time_is_found() 
     assert [f.check for f in seen] == ["concurrency of function other"]
 
 
+def beside(*more: tuple[str, str, dict[str, Any]]) -> list[str]:
+    """What is found of several things together, by setting and kind."""
+    found = {(kind, name): of for kind, name, of in more}
+    seen = rules.judged(asking(), Described(found), lambda _: "")
+    return [f.check for f in seen if f.status != "ok"]
+
+
+@pytest.mark.parametrize(
+    ("stream", "told"),
+    [
+        ({"LatestStreamArn": STREAM, "StreamSpecification": {"StreamEnabled": True}}, False),
+        (
+            {
+                "LatestStreamArn": f"{TABLE}/stream/2027",
+                "StreamSpecification": {"StreamEnabled": True},
+            },
+            True,
+        ),
+        ({"LatestStreamArn": STREAM, "StreamSpecification": None}, True),
+    ],
+)
+def test_a_function_that_reads_what_is_no_stream_of_the_table_any_more_is_found(
+    stream: dict[str, Any], told: bool
+) -> None:
+    reads = ("function", "f", {"triggers": [{"EventSourceArn": STREAM, "State": "Enabled"}]})
+    found = beside(units(5, 5, TableArn=TABLE, **stream), reads)
+    assert found == ["StreamSpecification of table items"] * told
+
+
+@pytest.mark.parametrize("by", ["s3", "sns", "events"])
+def test_a_queue_that_does_not_let_in_what_sends_to_it_is_found(by: str) -> None:
+    who = {"Effect": "Allow", "Principal": {"Service": f"{by}.amazonaws.com"}, "Action": "*"}
+    lets = queue(Policy=json.dumps({"Statement": [who]}))
+    letters = ("queue", "orders-dlq", queue("orders-dlq"))
+    told = "Policy of queue orders"
+    assert told in beside(("queue", "orders", queue()), letters, sends(by))
+    assert told not in beside(("queue", "orders", lets), letters, sends(by))
+    assert told not in beside(("queue", "orders", queue()), letters)
+
+
+def test_a_function_that_does_not_let_in_the_rule_that_starts_it_is_found() -> None:
+    arn = "arn:aws:lambda:eu-west-1:1:function:f"
+    rule = ("rule", "r", {"targets": [{"Arn": f"{arn}:live"}]})
+    lets = {
+        "policy": json.dumps({"Statement": [{"Principal": {"Service": "events.amazonaws.com"}}]})
+    }
+    assert beside(("function", "f", {"FunctionArn": arn}), rule) == ["policy of function f"]
+    assert (
+        beside(("function", "f", {"FunctionArn": arn}), rule, ("live version", "f live", lets))
+        == []
+    )
+
+
+@pytest.mark.parametrize(("to", "told"), [("a1", False), ("z9", True)])
+def test_a_host_that_leads_to_another_api_than_the_target_s_is_found(to: str, told: bool) -> None:
+    name = "b.example.com"
+    found = beside(("API host", name, shown(to=to)), ("api", "a1", {"ApiId": "a1", "stages": [{}]}))
+    assert found == [f"mappings of API host {name}"] * told
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(["b.example.com"], False), (["*.example.com"], False), (["c.example.com"], True)],
+)
+def test_a_host_that_shows_the_certificate_of_another_is_found(
+    names: list[str], told: bool
+) -> None:
+    shows = {"Status": "ISSUED", "NotAfter": day(90), "SubjectAlternativeNames": names}
+    found = beside(("API host", "b.example.com", shown()), ("TLS certificate", "arn:c", shows))
+    assert found == ["DomainNameConfigurations of API host b.example.com"] * told
+
+
 def test_outside_production_a_database_needs_less() -> None:
     assert (
         broken(
@@ -768,7 +898,8 @@ def test_an_odd_answer_is_unknown_and_the_other_rules_go_on() -> None:
 
 
 def test_each_rule_is_proved_and_names_a_document_of_aws() -> None:
+    beside_others = {"RoleName", "StreamSpecification", "Policy"}  # above, each with its other
     for rule in data("rules")["rules"]:
         known = ("https://docs.aws.amazon.com/", "https://www.postgresql.org/docs/current/")
         assert rule["source"].startswith(known)
-        assert rule["setting"] in {"RoleName"} | {setting for *_, setting, _ in CASES}
+        assert rule["setting"] in beside_others | {setting for *_, setting, _ in CASES}

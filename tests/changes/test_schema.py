@@ -23,6 +23,7 @@ BY_HAND = {
         "database table analysis_jobs"
     ),
     "ALTER TABLE listings ALTER price_cents DROP NOT NULL": "database table listings",
+    "ALTER TABLE users ALTER id DROP IDENTITY": "database table users",
     "ALTER ROLE CURRENT_USER SET lock_timeout = '1s'": "database role bluemoxon_staging",
 }
 ROLES = {"admin": 25, "viewer": 50, "editor": 25}
@@ -169,8 +170,52 @@ def test_a_column_that_is_alike_in_all_rows_numbers_below_nought_and_another_enc
     one = "values.book_images.book_id: was several, now one in all rows"
     assert one in said["configuration of database rows"]
     newest = said["configuration of database columns"]
-    assert "of.books.title is of one encoding: was 100, now 0" in newest
-    assert "of.books.value_cents is not below nought: was 100, now" in newest
+    assert "of.books.title is of two encodings: was 0, now 100" in newest
+    assert "of.books.value_cents is below nought or NaN: was 0, now" in newest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE books SET title = E'\\ufffd' || title WHERE id IN ({newest} 7)", "title is of"),
+        ("UPDATE books SET title = title || 'Â£' WHERE id IN ({newest} 7)", "title is of two"),
+        ("UPDATE books SET value_cents = -1 WHERE id IN ({newest} 7)", "value_cents is below"),
+        ("UPDATE priced SET price = 'NaN' WHERE id IN ({newest} 9)", "is below nought or NaN"),
+        ("UPDATE priced SET body = to_jsonb(body::text)", "body is packed twice"),
+        ("UPDATE tiers SET allowed = 1", "allowed in the middle"),
+    ],
+)
+def test_some_of_the_newest_rows_that_are_broken_are_told(
+    owner: Any,
+    ops: Connection,
+    remembering: None,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    statement: str,
+    said: str,
+) -> None:
+    """A tenth is enough of what never is so; a table of settings has few rows."""
+    of = "id, created_at, 1.5 AS price, json_build_object('a', 1)::jsonb AS body"
+    owner.execute(f"CREATE TABLE priced AS SELECT {of} FROM books")
+    six = "SELECT n AS id, 2000 AS allowed FROM generate_series(1, 6) n"
+    owner.execute(f"CREATE TABLE tiers AS {six}")
+    changes.check_configuration(ops)
+    known = kept(ops)
+    owner.execute(statement.format(newest="SELECT id FROM books ORDER BY created_at DESC LIMIT"))
+    [found] = [f for f in after(ops, known, monkeypatch).troubles if "columns" in f.check]
+    assert said in found.seen
+
+
+@pytest.mark.slow
+def test_rows_that_something_works_on_need_not_be_filled_yet(
+    owner: Any, ops: Connection, before: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch comes at once: all the newest rows wait."""
+    owner.execute(
+        "INSERT INTO analysis_jobs (id, book_id, status, model, created_at) "
+        "SELECT gen_random_uuid(), id, 'queued', 'm', now() FROM books LIMIT 60"
+    )
+    assert "columns" not in str(after(ops, before, monkeypatch).troubles)
 
 
 @pytest.mark.slow
@@ -315,3 +360,19 @@ def test_rows_whose_parent_is_gone_and_persons_with_two_rows_are_told(
     assert orphans.startswith("of.book_images.book_id: was not set, now ")
     twins = found["alike of database twins bluemoxon-staging/database"]
     assert twins.startswith("1 of users.email differ in capitals only")
+
+
+@pytest.mark.slow
+def test_a_time_out_of_a_login_that_owns_nothing_is_told(owner: Any, ops: Connection) -> None:
+    at = connect(TARGET).secret("bluemoxon-staging/database")
+    reader = {"user": f"{at['username']}_reader", "password": at["password"]}
+    where = {"host": at["host"], "port": at["port"], "dbname": at["dbname"]}
+    with psycopg.connect(**where, **reader, autocommit=True) as session:
+        session.execute("SET default_transaction_read_only = off")
+        session.execute("ALTER ROLE CURRENT_USER SET statement_timeout = 50")
+        try:
+            told = {f.check: f for f in databases.check_catalogue(ops)}["settings"]
+        finally:
+            session.execute("ALTER ROLE CURRENT_USER RESET statement_timeout")
+    said = "statement_timeout: under a second for role bluemoxon_staging_reader"
+    assert (told.status, said in told.seen) == ("warn", True)

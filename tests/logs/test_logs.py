@@ -153,6 +153,23 @@ def test_a_bad_version_shows_as_a_pattern_that_is_too_frequent(lab: Any, ops: An
 
 
 @pytest.mark.slow
+def test_a_share_of_trouble_says_of_what_most_of_it_is(fresh: Any, lab: Any) -> None:
+    line = "ERROR botocore.errorfactory.ResourceNotFoundException: An error occurred "
+    line += "(ResourceNotFoundException) when calling the InvokeModel operation: it is retired."
+    group, now = (
+        "/aws/lambda/bluemoxon-staging-analysis-worker",
+        int(fresh.now().timestamp() * 1000),
+    )
+    made = {"logGroupName": group, "logStreamName": "few"}
+    fresh.client("logs").create_log_stream(**made)
+    events = [{"timestamp": now - n * 1_200_000, "message": line} for n in range(9, 0, -1)]
+    fresh.client("logs").put_log_events(**made, logEvents=events)
+    [told] = searches.check_errors(fresh).troubles
+    assert told.check == "share of trouble in analysis-worker"
+    assert "most often ERROR: ResourceNotFoundException of InvokeModel: it is retired" in told.seen
+
+
+@pytest.mark.slow
 def test_trouble_of_one_pattern_is_one_finding_and_aws_s_reason_is_in_it(
     fresh: Any, lab: Any
 ) -> None:
@@ -174,10 +191,10 @@ def test_trouble_of_one_pattern_is_one_finding_and_aws_s_reason_is_in_it(
 def test_following_shows_each_line_once_and_ends(
     ops: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen = following.follow(ops, "api", '"RequestId"', seconds=4, minutes=5)
+    (found,) = following.check_following(ops, "api", '"RequestId"', seconds=4, minutes=5)
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == len(seen) > 0
-    assert seen["event_id"].is_unique
+    assert len(printed) == len(set(printed)) > 0
+    assert found.seen.startswith(f"{len(printed)} lines in 4 s")
 
 
 @pytest.mark.slow

@@ -19,9 +19,16 @@ from tests.changes.test_differences import Ops
 NOW = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
 TABLE = beside(troubles.__file__, "troubles")
 ARN = "arn:aws:{}:eu-west-1:111122223333:"
+MODEL = "eu.anthropic.claude-sonnet-4-20250514-v1:0"
 SHOP = {
     ("account", "functions"): {"ConcurrentExecutions": 1000},
-    ("function", "api"): {"FunctionName": "api"},
+    ("function", "api"): {
+        "FunctionName": "api",
+        "Environment": {"Variables": {"MODEL": MODEL, "STAGE": "eu", "BUCKET": "pictures"}},
+    },
+    ("api", "h2"): {"ApiId": "h2"},
+    ("stream", "s"): {"StreamName": "orders"},
+    ("file system", "fs-1"): {"FileSystemId": "fs-1"},
     ("state machine", "flow"): {"stateMachineArn": ARN.format("states") + "stateMachine:flow"},
     ("rule", "nightly"): {"Name": "nightly"},
     ("topic", ARN.format("sns") + "alerts"): {"TopicArn": ARN.format("sns") + "alerts"},
@@ -60,7 +67,12 @@ OF = {
     "AWS/ElastiCache": {"CacheClusterId": "redis-1"},
     "AWS/RDS": {"DBInstanceIdentifier": "db"},
     "AWS/Logs": {"LogGroupName": "/app"},
+    "AWS/Bedrock": {"ModelId": MODEL},
+    "AWS/Kinesis": {"StreamName": "orders"},
+    "AWS/EFS": {"FileSystemId": "fs-1"},
 }
+OTHERWISE = {metric: {"ApiId": "h2"} for metric in ("4xx", "5xx", "IntegrationLatency")}
+OTHERWISE["ConcurrentExecutions"] = {}
 
 
 def told(
@@ -78,15 +90,14 @@ def told(
             (within.end - timedelta(hours=hours_ago, minutes=minutes), each.key, value)
             for each in asked
             if (value := counted.get((each.namespace, each.metric))) is not None
-            and dict(each.dimensions)
-            == ({} if each.metric == "ConcurrentExecutions" else OF[each.namespace])
+            and dict(each.dimensions) == OTHERWISE.get(each.metric, OF[each.namespace])
             for minutes in (15, 10, 5)
         ]
         rows += [
             (
                 within.end - timedelta(minutes=5),
                 key,
-                50.0 * ("%" in key or "HealthCheckStatus" in key),
+                50.0 * ("%" in key or "HealthCheckStatus" in key) + 1e12 * ("Credit" in key),
             )
             for _, key, _ in rows[:1]
             if hours_ago
