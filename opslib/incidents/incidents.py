@@ -16,6 +16,7 @@ from opslib.records.records import Record
 
 _SAID = ("title", "target", "severity", "alarm", "drill")  # when it was started
 _TIED_BEFORE = timedelta(days=1)  # what ran since it began, before somebody started the incident
+_OVER = ("resolved", "post-mortem")  # not so any more once it was opened again
 _OF_ANOTHER_YEAR = timedelta(days=90)  # before it began: rather a slip, and a note is never removed
 
 
@@ -50,14 +51,21 @@ class Incident:
 
     @property
     def ended(self) -> datetime | None:
-        """When it was ended; None: it is open."""
-        return next((e.known for e in self.events if e.what == "end"), None)
+        """When it was ended; None: it is open, perhaps again."""
+        ends = (e.known for e in self.events if e.what == "end" and e.number > self._again)
+        return next(ends, None)
+
+    @property
+    def _again(self) -> int:
+        """The number of the event that opened it again, the last one; 0: none did."""
+        return max((e.number for e in self.events if e.what == "reopen"), default=0)
 
     @property
     def milestones(self) -> dict[str, Event]:
         """The last word on each, in the order of MILESTONES."""
         said = {e.said["milestone"]: e for e in self.events if e.what == "mark"}
-        return {name: said[name] for name in MILESTONES if name in said}
+        gone = {name for name in _OVER if name in said and said[name].number < self._again}
+        return {name: said[name] for name in MILESTONES if name in said.keys() - gone}
 
     @property
     def missing(self) -> list[str]:
@@ -83,10 +91,10 @@ class Incident:
         return Window(self.began, max(self.over, self.began + timedelta(minutes=1)))
 
     def looks(self, kind: str) -> list[str]:
-        """The ids of the records of its looks: `before` is the baseline, `after`."""
-        return [
-            e.said["record"] for e in self.events if e.what == "looked" and e.said["look"] == kind
-        ]
+        """The ids of the records of its looks: `before` is the baseline, `after` its end."""
+        since = self._again if kind == "after" else 0
+        looked = [e for e in self.events if e.what == "looked" and e.number > since]
+        return [e.said["record"] for e in looked if e.said["look"] == kind]
 
     def __repr__(self) -> str:
         state = f"ended {self.ended:%Y-%m-%d %H:%M} UTC" if self.ended else "open"
@@ -158,13 +166,10 @@ def start(
     if not title.strip():
         raise UsageError("An incident needs a title: what do users see?")
     level = levels.level(target, severity)
-    since = past(began) if began else None
-    ran = (
-        reading.list_records(target, max(since, datetime.now(UTC) - _TIED_BEFORE)) if since else []
-    )
-    before = [record.id for record in ran]
+    since = past(began) if began else datetime.now(UTC)
+    ran = reading.list_records(target, max(since, datetime.now(UTC) - _TIED_BEFORE))
     said: Json = {"event": "start", "title": title.strip(), "target": target, "severity": level}
-    said |= {"alarm": alarm, "ties": before} | ({"drill": drill} if drill else {})
+    said |= {"alarm": alarm, "drill": drill, "ties": [record.id for record in ran]}
 
     def decide(known: Sequence[Event]) -> tuple[str, Json]:
         if not another:
@@ -174,7 +179,7 @@ def start(
         return f"{day}{last + 1}", said
 
     id = events.append(decide)
-    return mark("began", since, id) if since else find(id)
+    return mark("began", since, id) if began else find(id)
 
 
 def require_none_open(target: str, known: Iterable[Incident]) -> None:
@@ -206,9 +211,28 @@ def write(
         if found.ended and not ended_too:
             raise UsageError(
                 f"Incident {found.id} was ended at {found.ended:%Y-%m-%d %H:%M} UTC: it takes "
-                f"notes and milestones, no {what}. Nothing was written down."
+                f"notes and milestones, no {what}. Nothing was written down. If it is not over: "
+                f"opslib incident reopen WHY -i {found.id}"
             )
         return found.id, {"event": what, "happened": at.isoformat(timespec="seconds"), **said}
+
+    return find(events.append(decide))
+
+
+def reopen(why: str, incident: str = "", *, another: bool = False) -> Incident:
+    """One that was ended too early goes on; what ran on its target meanwhile is of it, too.
+
+    Raises UsageError: it is open, or nothing is said; Refused: another one is open there.
+    """
+    said: Json = {"event": "reopen", "text": notes.noted(why).text}
+
+    def decide(known: Sequence[Event]) -> tuple[str, Json]:
+        found = _find(among(known)[::-1], incident, "", False)
+        if not found.ended:
+            raise UsageError(f"Incident {found.id} is open already. Is it another? Say: -i ID")
+        if not another:
+            require_none_open(found.target, among(known))
+        return found.id, said
 
     return find(events.append(decide))
 

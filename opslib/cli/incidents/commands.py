@@ -144,13 +144,23 @@ def end(id: str, no_look: bool) -> NoReturn:
     """
     found = known.find(id, must_be_open=not id)
     if found.ended:
-        raise click.UsageError(f"Incident {found.id} was ended already.")
+        again = f"If it is not over: opslib incident reopen WHY -i {found.id}"
+        raise click.UsageError(f"Incident {found.id} was ended already. {again}")
     if not no_look:
         look(found, "after")
     found = known.write("end", found.id)
     text, well = texts.ended(found)
     click.echo(text)
     sys.exit(0 if well else 4)
+
+
+@incident.command()
+@click.argument("why")
+@_OF
+@click.option("--another", is_flag=True, help="Beside one that is open on this target.")
+def reopen(why: str, id: str, another: bool) -> None:
+    """It was ended too early, or it is back: WHY. That it was resolved does not count any more."""
+    click.echo(texts.status(known.reopen(why, id, another=another)))
 
 
 @incident.command()
