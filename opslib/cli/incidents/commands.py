@@ -10,7 +10,7 @@ import click
 
 from opslib.cli import completion, given
 from opslib.cli.incidents import texts
-from opslib.core import OpsError, console
+from opslib.core import OpsError, console, count
 from opslib.core.times import past
 from opslib.incidents import causes, events, looks, timelines
 from opslib.incidents import incidents as known
@@ -115,7 +115,7 @@ def untie(record: str, id: str) -> None:
 
 
 def _tied(found: Any) -> None:
-    click.echo(f"{found.id}: {len(known.tied(found))} records are tied")
+    click.echo(f"{found.id}: {count(len(known.tied(found)), 'record')} tied")
 
 
 @incident.command()

@@ -20,7 +20,8 @@ class Hidden:
             self._name(name)
         longest = sorted(known, key=len, reverse=True)
         words = "|".join(map(re.escape, longest)) or "(?!)"  # which is nowhere
-        self._names = re.compile(rf"(?<![:\w-])(?:{words})(?![\w-])", re.I)
+        # `:root` of a style sheet is nobody; AROAEXAMPLE:ana, and the group of ana:ana, are
+        self._names = re.compile(rf"(?<![\w-])(?<!(?<!\w):)(?:{words})(?![\w-])", re.I)
 
     def _name(self, person: str) -> str:
         known = person.partition("@")[0].lower()
