@@ -60,6 +60,12 @@ def test_a_plan_is_applied_when_its_word_is_typed_and_the_button_pressed(
 ) -> None:
     before, at = lab.state(), desk("functions/rollback", watch_seconds="0")
     asks = _asked(at)
+    at.fill("99", tooltip="watch_seconds")  # the plan that is shown was made without it
+    at.fill("apply", placeholder="apply")
+    at.press("Apply this plan")
+    at.says("A parameter was changed since this plan was shown")
+    assert lab.state() == before
+    at.fill("0", tooltip="watch_seconds")
     at.fill("appl", placeholder="apply")
     assert at.widget(description="Apply this plan")[1]["disabled"]
     at.press("Apply this plan")  # whatever a page sends
@@ -208,6 +214,24 @@ def test_a_check_once_more_tells_what_it_was_before_and_both_are_kept(
 def _runs(record: Record, cell: str) -> list[Any]:
     every = cells.runs_of(nbformat.read(record.path, as_version=4))
     return [run for run in every if run["metadata"]["opslib"]["cell"] == cell]
+
+
+@pytest.mark.slow
+def test_a_cell_of_the_procedure_that_failed_is_unknown_until_it_is_run_again(desk: Open) -> None:
+    at = desk("health/quick")
+    *before, last = at.cells
+    check = next(cell for cell in before if ".check_" in at.cells[cell])
+    for cell in before[: before.index(check)]:
+        at.run(cell)
+    assert "no_such" in at.run(check, "no_such_name(ops)\nmore")
+    at.run("mine", "1 / 0")  # which is nobody's question
+    at.run(last)
+    assert (_only().outcome, _only().status) == ("attention", "unknown")
+    assert "unknown: no_such_name(ops): NameError" in _only().verdict
+    assert "ZeroDivision" not in _only().verdict
+    at.run(check)
+    at.run(last)
+    assert "no_such_name" not in str(reading.list_records()[0].verdict)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -50,6 +50,7 @@ class Sitting:
         self._numbers: dict[str, int] = {}  # of runs, by request
         self._during = _NO_CELL
         self._names: list[str] = []  # of the parameters
+        self._asked: Sequence[str] = ()  # the procedure's cells
         self._connected: Event = {}
         self._ops: Connection | None = None
         self._found: dict[str, list[Finding]] = {}  # by the last run of each cell
@@ -151,8 +152,10 @@ class Sitting:
             run = self._shown.nb["cells"][number]
             (said := run["metadata"]["opslib"])["ended"] = facts.moment()
             self._draft.outputs.finish(run, number)
-            if self._ops and said["cell"]:
-                self._found[said["cell"]] = [*self._ops.findings[self._seen :]]
+            if self._ops and (cell := said["cell"]):
+                if cell in self._asked and not self._ops.findings[self._seen :]:
+                    self._ops.findings += cells.unanswered(run)
+                self._found[cell] = [*self._ops.findings[self._seen :]]
             self._during = _NO_CELL
             self._waiting.set()
             if self._concluded != request:
@@ -188,7 +191,7 @@ class Sitting:
         procedure, stem = str(opened.get("procedure") or name), self._path.stem
         first = bool(ID.fullmatch(stem)) and not index.rows(id=stem)
         self._before = self._before or ("" if first or not ID.fullmatch(stem) else stem)
-        self._names = [*(opened.get("parameters") or {})]
+        self._names, self._asked = [*(opened.get("parameters") or {})], opened.get("cells") or ()
         given = self._parameters()
         said = facts.at_start(name, procedure, target, given, stem if first else "")
         said |= {
