@@ -125,7 +125,7 @@ def every(target: str = "", *, only_open: bool = False) -> list[Incident]:
 def find(id: str = "", target: str = "", *, must_be_open: bool = False) -> Incident:
     """By its id, or the beginning of it; without one the open one, else the newest.
 
-    Raises UsageError: there is none, or several could be meant.
+    Raises UsageError: there is none, it was ended, or several could be meant.
     """
     return _find(every(target), id, target, must_be_open)
 
@@ -137,6 +137,12 @@ def _find(found: Sequence[Incident], id: str, target: str, must_be_open: bool) -
         if len(hits) != 1:
             near = [i.id for i in hits or found]
             raise unknown_name("incident", id, near, f"{of} (list them: opslib incidents)")
+        if must_be_open and (ended := hits[0].ended):
+            raise UsageError(
+                f"Incident {hits[0].id} was ended at {ended:%Y-%m-%d %H:%M} UTC: it takes notes "
+                "and milestones alone. Nothing was written down. If it is not over: "
+                f"opslib incident reopen WHY -i {hits[0].id}"
+            )
         return hits[0]
     still = [i for i in found if not i.ended]
     if len(still) > 1:
@@ -208,12 +214,6 @@ def write(
 
     def decide(known: Sequence[Event]) -> tuple[str, Json]:
         found = _find(among(known)[::-1], incident, "", not ended_too)
-        if found.ended and not ended_too:
-            raise UsageError(
-                f"Incident {found.id} was ended at {found.ended:%Y-%m-%d %H:%M} UTC: it takes "
-                f"notes and milestones, no {what}. Nothing was written down. If it is not over: "
-                f"opslib incident reopen WHY -i {found.id}"
-            )
         return found.id, {"event": what, "happened": at.isoformat(timespec="seconds"), **said}
 
     return find(events.append(decide))
@@ -224,17 +224,12 @@ def reopen(why: str, incident: str = "", *, another: bool = False) -> Incident:
 
     Raises UsageError: it is open, or nothing is said; Refused: another one is open there.
     """
-    said: Json = {"event": "reopen", "text": notes.noted(why).text}
-
-    def decide(known: Sequence[Event]) -> tuple[str, Json]:
-        found = _find(among(known)[::-1], incident, "", False)
-        if not found.ended:
-            raise UsageError(f"Incident {found.id} is open already. Is it another? Say: -i ID")
-        if not another:
-            require_none_open(found.target, among(known))
-        return found.id, said
-
-    return find(events.append(decide))
+    found, said = find(incident), notes.noted(why)
+    if not found.ended:
+        raise UsageError(f"Incident {found.id} is open already. Is it another? Say: -i ID")
+    if not another:
+        require_none_open(found.target, every())
+    return write("reopen", found.id, ended_too=True, text=said.text)
 
 
 def note(

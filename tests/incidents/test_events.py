@@ -177,7 +177,7 @@ def test_an_ended_incident_takes_notes_and_milestones_and_no_other_end(project: 
     incidents.write("end", found.id)
     incidents.note("the alarm was silenced since May", incident=found.id)
     incidents.mark("detected", incident=found.id)
-    with pytest.raises(UsageError, match=r"was ended at .* no end"):
+    with pytest.raises(UsageError, match=r"was ended at .* notes and milestones alone"):
         incidents.write("end", found.id)
 
 

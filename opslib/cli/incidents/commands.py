@@ -142,10 +142,7 @@ def end(id: str, no_look: bool) -> NoReturn:
 
     Exit status: 0 all is as it should be; 4 something still stands, or is not well.
     """
-    found = known.find(id, must_be_open=not id)
-    if found.ended:
-        again = f"If it is not over: opslib incident reopen WHY -i {found.id}"
-        raise click.UsageError(f"Incident {found.id} was ended already. {again}")
+    found = known.find(id, must_be_open=True)
     if not no_look:
         look(found, "after")
     found = known.write("end", found.id)
