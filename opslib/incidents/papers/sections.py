@@ -95,20 +95,6 @@ class PostMortem:
             yield Part(name, kind, said.strip())
 
     @property
-    def impact(self) -> list[Finding]:
-        about = ("impact:", "minutes in ALARM")
-        return [f for f in self.findings if f.check.startswith(about)]
-
-    @property
-    def critical(self) -> list[Record]:
-        return [r for r in self.records if r.status == "critical" and r.ended]
-
-    @property
-    def critical_minutes(self) -> int:
-        last = max(r.ended or r.started for r in self.critical)
-        return round((last - self.critical[0].started) / timedelta(minutes=1))
-
-    @property
     def lost(self) -> tuple[str, list[Finding]]:
         """What the last record said of dead letters, and that record's id."""
         for record in reversed(self.records):
@@ -118,10 +104,6 @@ class PostMortem:
             if seen:
                 return record.id, list({(f.check, f.seen): f for f in seen}.values())
         return "", []
-
-    @property
-    def rang(self) -> Finding | None:
-        return next((f for f in self.findings if f.check == "alarms that rang"), None)
 
     @property
     def before(self) -> list[Row]:
