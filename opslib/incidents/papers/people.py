@@ -12,10 +12,8 @@ class Hidden:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._of: dict[str, str] = {}
-        known = {name.strip() for name in names if name and name.strip()}
-        known |= {
-            part for name in known for part in [name.partition("@")[0]] if len(part) >= _LEAST
-        }
+        known = {name.strip() for name in names} - {""}
+        known |= {part for name in known if len(part := name.partition("@")[0]) >= _LEAST}
         for name in sorted(known):
             self._name(name)
         longest = sorted(known, key=len, reverse=True)
