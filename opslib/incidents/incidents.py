@@ -118,8 +118,8 @@ def among(found: Iterable[Event]) -> list[Incident]:
 
 def every(target: str = "", *, only_open: bool = False) -> list[Incident]:
     """The newest first."""
-    found = [i for i in among(events.every()) if target in ("", i.target)]
-    return [i for i in reversed(found) if not (only_open and i.ended)]
+    found = [i for i in among(events.every())[::-1] if target in ("", i.target)]
+    return [i for i in found if not i.ended] if only_open else found
 
 
 def find(id: str = "", target: str = "", *, must_be_open: bool = False) -> Incident:
@@ -219,16 +219,13 @@ def write(
     return find(events.append(decide))
 
 
-def reopen(why: str, incident: str = "", *, another: bool = False) -> Incident:
-    """One that was ended too early goes on; what ran on its target meanwhile is of it, too.
-
-    Raises UsageError: it is open, or nothing is said; Refused: another one is open there.
+def reopen(why: str, incident: str = "") -> Incident:
+    """One that was ended too early goes on, also beside another one; what ran on its target
+    meanwhile is of it, too. Raises UsageError: it is open, or nothing is said.
     """
     found, said = find(incident), notes.noted(why)
     if not found.ended:
         raise UsageError(f"Incident {found.id} is open already. Is it another? Say: -i ID")
-    if not another:
-        require_none_open(found.target, every())
     return write("reopen", found.id, ended_too=True, text=said.text)
 
 
@@ -264,8 +261,7 @@ def mark(milestone: str, at: datetime | None = None, incident: str = "") -> Inci
 
 def tie(ids: Sequence[str], incident: str = "") -> Incident:
     """Records of elsewhere, or of before. Raises UsageError: no such record."""
-    found = [reading.find(id).id for id in ids]
-    return write("tie", incident, ended_too=True, records=found)
+    return write("tie", incident, ended_too=True, records=[reading.find(id).id for id in ids])
 
 
 def untie(id: str, incident: str = "") -> Incident:
@@ -287,9 +283,10 @@ def tied(incident: Incident) -> list[Record]:
         elif event.what in ("tie", "untie"):
             said |= dict.fromkeys(event.said["records"], event.what == "tie")
 
+    end = incident.ended
+
     def belongs(record: Record) -> bool:
-        end = incident.ended
-        ran = record.target == incident.target and record.started >= incident.started
-        return said.get(record.id, ran and (end is None or record.started <= end))
+        within = incident.started <= record.started <= (end or record.started)
+        return said.get(record.id, within and record.target == incident.target)
 
     return [record for record in reversed(reading.list_records()) if belongs(record)]

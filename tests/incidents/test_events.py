@@ -206,10 +206,8 @@ def test_an_incident_that_was_ended_too_early_goes_on_and_what_was_said_of_its_e
     assert incidents.mark("resolved").milestones["resolved"].number > again.events[-1].number
     incidents.write("end")
     assert incidents.find().ended
-    other = started()
-    with pytest.raises(Refused, match=rf"{other.id} .* is open on"):
-        incidents.reopen("and again", found.id)
-    assert incidents.reopen("and again", found.id, another=True).ended is None
+    started()  # another one: to open this again is meant, whatever else there is
+    assert incidents.reopen("and again", found.id).ended is None
     assert verification.verify() == []
 
 

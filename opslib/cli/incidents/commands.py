@@ -154,10 +154,9 @@ def end(id: str, no_look: bool) -> NoReturn:
 @incident.command()
 @click.argument("why")
 @_OF
-@click.option("--another", is_flag=True, help="Beside one that is open on this target.")
-def reopen(why: str, id: str, another: bool) -> None:
+def reopen(why: str, id: str) -> None:
     """It was ended too early, or it is back: WHY. That it was resolved does not count any more."""
-    click.echo(texts.status(known.reopen(why, id, another=another)))
+    click.echo(texts.status(known.reopen(why, id)))
 
 
 @incident.command()
@@ -181,8 +180,7 @@ def timeline(id: str, as_csv: bool, as_md: bool, kept: bool) -> Any:
         text = timelines.as_csv(made.rows).rstrip("\r\n")
     else:
         text = timelines.as_markdown(made.rows) if as_md else texts.timeline(made)
-    rows = [row.as_dict() for row in made.rows]
-    return {**found.as_dict(), "rows": rows, "unseen": made.unseen}, text
+    return made.as_dict(found), text
 
 
 def _look_back(found: Any) -> None:

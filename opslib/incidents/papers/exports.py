@@ -115,10 +115,8 @@ class _Made:
             return False
 
     def _put_told(self, made: Timeline) -> None:
-        rows = [row.as_dict() for row in made.rows]
         events = [event.as_dict() for event in self.incident.events]
-        told = {**self.incident.as_dict(), "rows": rows, "unseen": made.unseen}
-        self._put("timeline.json", _json(told))
+        self._put("timeline.json", _json(made.as_dict(self.incident)))
         self._put("timeline.csv", timelines.as_csv(made.rows).encode(errors="backslashreplace"))
         self._put("events.json", _json(events))
         markdown = ""
