@@ -95,7 +95,7 @@ def moment(text: str, now: datetime | None = None) -> datetime:
     except (OverflowError, ValueError) as exc:
         raise UsageError(
             f"{text!r} is no time. Write 30m, 12h, 1d or 2w (ago), 14:05, or a date like "
-            "2026-11-22."
+            "2026-11-22 14:05."
         ) from exc
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 

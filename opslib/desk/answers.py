@@ -83,17 +83,20 @@ def _open(box: Widget, table: Frame) -> None:
         description="the last first", indent=False, layout={"width": "auto"}
     )
     told, shown = said(), ipywidgets.HTML().add_class("jp-RenderedHTMLCommon")
-    rows = table.astype(str).fillna("").itertuples(index=False)
-    text = [" ".join(row).lower() for row in rows]
+    rows = table.astype(object).where(table.notna(), "").itertuples(index=False)
+    text = [" ".join(map(str, row)).lower() for row in rows]
 
     def draw(_: object = None) -> None:
         wanted = words.value.lower().split()
         found = table[[all(word in row for word in wanted) for row in text]]
         if by.index:
             column = found.iloc[:, by.index - 1].reset_index(drop=True)  # two may have one name
-            if len({*map(type, column.dropna())}) > 1:  # no value of one is less than of another
-                column = column.astype(str)
-            found = found.iloc[column.sort_values(ascending=not falling.value).index]
+            try:
+                order = column.sort_values(ascending=not falling.value)
+            except (TypeError, ValueError):  # no value of it is less than another: by its words
+                words_of = column.map(str, na_action="ignore")
+                order = words_of.sort_values(ascending=not falling.value)
+            found = found.iloc[order.index]
         say(told, f"{len(found):,} of {len(table):,} rows")
         shown.value = close_set(html_frame(found))  # escaped there
 

@@ -9,6 +9,10 @@ from opslib.desk.panels import Answer, Panel, Typed, button, column, row, said, 
 
 _LOOK = 15.0  # seconds after which the minutes left are told again
 _APPLY, _LEAVE = "apply", "not now"
+_OTHER = (
+    "A parameter was changed since this plan was shown, so it is not applied. Take that back, or "
+    "press Not now and run the cells from the plan's on again."
+)
 
 
 async def ask(ops: Connection, plan: Plan) -> tuple[str, str]:
@@ -28,7 +32,9 @@ async def ask(ops: Connection, plan: Plan) -> tuple[str, str]:
     minutes, why = said(), maintenance.outside(ops) if ops.target.production else ""
 
     def press() -> None:
-        if given.value.strip() == wanted:  # whatever the button says
+        if by_hand != _by_hand(ops, plan, wanted):
+            say(head, _OTHER)
+        elif given.value.strip() == wanted:  # whatever the button says
             answer.give(_APPLY)
 
     def typed(_: object) -> None:

@@ -29,7 +29,7 @@ def here() -> str:
     session = Path(os.environ.get("JPY_SESSION_NAME") or "-")
     opened = (cells.Saved(session).notebook() or {"metadata": {}})["metadata"].get("opslib", {})
     named = opened.get("sitting", {}).get("name")  # also of a copy that lies elsewhere
-    return str(named or "/".join(session.with_suffix("").parts[-2:]))
+    return str(named or places.named())
 
 
 def linked() -> list[str]:

@@ -37,5 +37,4 @@ def join(shell: Any, ops: Connection, kept: bool) -> None:
 
     bundles.for_type(Verdict, shown)
     bundles.for_type(Findings, below.shows)
-    for module in ("pandas.core.frame", "pandas"):
-        bundles.for_type_by_name(module, "DataFrame", below.shows)
+    bundles.for_type_by_name("pandas", "DataFrame", below.shows)

@@ -28,6 +28,7 @@ _STYLE = """<style>
   text-align: left; white-space: normal; width: 26rem !important; flex: 0 0 auto}
 .opslib-door .opslib-hit .widget-html {flex: 1 1 14rem}
 .opslib-door .widget-html {padding-left: 8px}
+.opslib-door :focus-visible {outline: 2px solid var(--jp-brand-color1, #1976d2) !important}
 .opslib-door .widget-html-content {line-height: 1.35; color: var(--jp-ui-font-color1, inherit)}
 .opslib-door .opslib-production {
   color: #fff; background: #b00020; padding: 2px 8px; border-radius: 3px}

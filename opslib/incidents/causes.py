@@ -27,7 +27,7 @@ def alike(incident: Incident) -> dict[str, list[str]]:
     mine = _of(incident)
     found = {}
     for other in incidents.every():
-        if other.id == incident.id or other.started >= incident.started:
+        if other.started >= incident.started:
             continue
         same = sorted(mine & _of(other))
         if incident.alarm and incident.alarm == other.alarm:

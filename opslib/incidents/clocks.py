@@ -132,9 +132,11 @@ def _at(when: datetime, now: datetime) -> str:
 
 
 def minutes(passed: timedelta) -> str:
-    """In words: `12 min`, `2.5 h`."""
+    """In words: `12 min`, `2.5 h`, `8.0 days`."""
     whole = round(passed / timedelta(minutes=1))
-    return f"{whole} min" if abs(whole) < 120 else f"{whole / 60:.1f} h"
+    if abs(whole) < 120:
+        return f"{whole} min"
+    return f"{whole / 60:.1f} h" if abs(whole) < 2 * 24 * 60 else f"{whole / 24 / 60:.1f} days"
 
 
 def lasted(incident: Incident, start: str, end: str) -> timedelta | None:

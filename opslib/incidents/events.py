@@ -23,7 +23,7 @@ MILESTONES: Json = beside(__file__, "milestones")
 
 @dataclass(frozen=True)
 class Event:
-    """`what`: start, note, mark, tie, untie, looked, end. `known` and `happened` are UTC."""
+    """`what`: start, note, mark, tie, untie, looked, end, reopen. Both times are UTC."""
 
     incident: str
     number: int  # in the chain

@@ -16,6 +16,7 @@ from opslib.records.records import Record
 
 _SAID = ("title", "target", "severity", "alarm", "drill")  # when it was started
 _TIED_BEFORE = timedelta(days=1)  # what ran since it began, before somebody started the incident
+_OVER = ("resolved", "post-mortem")  # not so any more once it was opened again
 _OF_ANOTHER_YEAR = timedelta(days=90)  # before it began: rather a slip, and a note is never removed
 
 
@@ -50,14 +51,21 @@ class Incident:
 
     @property
     def ended(self) -> datetime | None:
-        """When it was ended; None: it is open."""
-        return next((e.known for e in self.events if e.what == "end"), None)
+        """When it was ended; None: it is open, perhaps again."""
+        ends = (e.known for e in self.events if e.what == "end" and e.number > self._again)
+        return next(ends, None)
+
+    @property
+    def _again(self) -> int:
+        """The number of the event that opened it again, the last one; 0: none did."""
+        return max((e.number for e in self.events if e.what == "reopen"), default=0)
 
     @property
     def milestones(self) -> dict[str, Event]:
         """The last word on each, in the order of MILESTONES."""
         said = {e.said["milestone"]: e for e in self.events if e.what == "mark"}
-        return {name: said[name] for name in MILESTONES if name in said}
+        gone = {name for name in _OVER if name in said and said[name].number < self._again}
+        return {name: said[name] for name in MILESTONES if name in said.keys() - gone}
 
     @property
     def missing(self) -> list[str]:
@@ -83,10 +91,10 @@ class Incident:
         return Window(self.began, max(self.over, self.began + timedelta(minutes=1)))
 
     def looks(self, kind: str) -> list[str]:
-        """The ids of the records of its looks: `before` is the baseline, `after`."""
-        return [
-            e.said["record"] for e in self.events if e.what == "looked" and e.said["look"] == kind
-        ]
+        """The ids of the records of its looks: `before` is the baseline, `after` its end."""
+        since = self._again if kind == "after" else 0
+        looked = [e for e in self.events if e.what == "looked" and e.number > since]
+        return [e.said["record"] for e in looked if e.said["look"] == kind]
 
     def __repr__(self) -> str:
         state = f"ended {self.ended:%Y-%m-%d %H:%M} UTC" if self.ended else "open"
@@ -110,14 +118,14 @@ def among(found: Iterable[Event]) -> list[Incident]:
 
 def every(target: str = "", *, only_open: bool = False) -> list[Incident]:
     """The newest first."""
-    found = [i for i in among(events.every()) if target in ("", i.target)]
-    return [i for i in reversed(found) if not (only_open and i.ended)]
+    found = [i for i in among(events.every())[::-1] if target in ("", i.target)]
+    return [i for i in found if not i.ended] if only_open else found
 
 
 def find(id: str = "", target: str = "", *, must_be_open: bool = False) -> Incident:
     """By its id, or the beginning of it; without one the open one, else the newest.
 
-    Raises UsageError: there is none, or several could be meant.
+    Raises UsageError: there is none, it was ended, or several could be meant.
     """
     return _find(every(target), id, target, must_be_open)
 
@@ -129,6 +137,12 @@ def _find(found: Sequence[Incident], id: str, target: str, must_be_open: bool) -
         if len(hits) != 1:
             near = [i.id for i in hits or found]
             raise unknown_name("incident", id, near, f"{of} (list them: opslib incidents)")
+        if must_be_open and (ended := hits[0].ended):
+            raise UsageError(
+                f"Incident {hits[0].id} was ended at {ended:%Y-%m-%d %H:%M} UTC: it takes notes "
+                "and milestones alone. Nothing was written down. If it is not over: "
+                f"opslib incident reopen WHY -i {hits[0].id}"
+            )
         return hits[0]
     still = [i for i in found if not i.ended]
     if len(still) > 1:
@@ -158,13 +172,10 @@ def start(
     if not title.strip():
         raise UsageError("An incident needs a title: what do users see?")
     level = levels.level(target, severity)
-    since = past(began) if began else None
-    ran = (
-        reading.list_records(target, max(since, datetime.now(UTC) - _TIED_BEFORE)) if since else []
-    )
-    before = [record.id for record in ran]
+    since = past(began) if began else datetime.now(UTC)
+    ran = reading.list_records(target, max(since, datetime.now(UTC) - _TIED_BEFORE))
     said: Json = {"event": "start", "title": title.strip(), "target": target, "severity": level}
-    said |= {"alarm": alarm, "ties": before} | ({"drill": drill} if drill else {})
+    said |= {"alarm": alarm, "drill": drill, "ties": [record.id for record in ran]}
 
     def decide(known: Sequence[Event]) -> tuple[str, Json]:
         if not another:
@@ -174,7 +185,7 @@ def start(
         return f"{day}{last + 1}", said
 
     id = events.append(decide)
-    return mark("began", since, id) if since else find(id)
+    return mark("began", since, id) if began else find(id)
 
 
 def require_none_open(target: str, known: Iterable[Incident]) -> None:
@@ -203,14 +214,19 @@ def write(
 
     def decide(known: Sequence[Event]) -> tuple[str, Json]:
         found = _find(among(known)[::-1], incident, "", not ended_too)
-        if found.ended and not ended_too:
-            raise UsageError(
-                f"Incident {found.id} was ended at {found.ended:%Y-%m-%d %H:%M} UTC: it takes "
-                f"notes and milestones, no {what}. Nothing was written down."
-            )
         return found.id, {"event": what, "happened": at.isoformat(timespec="seconds"), **said}
 
     return find(events.append(decide))
+
+
+def reopen(why: str, incident: str = "") -> Incident:
+    """One that was ended too early goes on, also beside another one; what ran on its target
+    meanwhile is of it, too. Raises UsageError: it is open, or nothing is said.
+    """
+    found, said = find(incident), notes.noted(why)
+    if not found.ended:
+        raise UsageError(f"Incident {found.id} is open already. Is it another? Say: -i ID")
+    return write("reopen", found.id, ended_too=True, text=said.text)
 
 
 def note(
@@ -245,8 +261,7 @@ def mark(milestone: str, at: datetime | None = None, incident: str = "") -> Inci
 
 def tie(ids: Sequence[str], incident: str = "") -> Incident:
     """Records of elsewhere, or of before. Raises UsageError: no such record."""
-    found = [reading.find(id).id for id in ids]
-    return write("tie", incident, ended_too=True, records=found)
+    return write("tie", incident, ended_too=True, records=[reading.find(id).id for id in ids])
 
 
 def untie(id: str, incident: str = "") -> Incident:
@@ -268,9 +283,10 @@ def tied(incident: Incident) -> list[Record]:
         elif event.what in ("tie", "untie"):
             said |= dict.fromkeys(event.said["records"], event.what == "tie")
 
+    end = incident.ended
+
     def belongs(record: Record) -> bool:
-        end = incident.ended
-        ran = record.target == incident.target and record.started >= incident.started
-        return said.get(record.id, ran and (end is None or record.started <= end))
+        within = incident.started <= record.started <= (end or record.started)
+        return said.get(record.id, within and record.target == incident.target)
 
     return [record for record in reversed(reading.list_records()) if belongs(record)]

@@ -53,7 +53,6 @@ def taken_out(target: str, drill: str, how: str) -> list[Incident]:
     """Keep with the practice that is open there that its fault was taken out by the lab, not by a
     procedure: its times say less then. Those incidents.
     """
-    still = [i for i in incidents.every(target, only_open=True) if i.drill]
-    found = [i for i in still if drill in ("", i.drill)]
+    found = [i for i in incidents.every(target, only_open=True) if i.drill == drill]
     text = f"the fault was taken out by {how}, not mended by a procedure"
     return [incidents.note(text, "told", incident=each.id) for each in found]

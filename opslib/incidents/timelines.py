@@ -68,6 +68,11 @@ class Timeline(NamedTuple):
     looked: Record | None
     unseen: list[str]  # what could not be read
 
+    def as_dict(self, incident: Incident) -> Json:
+        """For JSON, with its incident."""
+        rows = [row.as_dict() for row in self.rows]
+        return {**incident.as_dict(), "rows": rows, "unseen": self.unseen}
+
 
 def timeline(incident: Incident) -> Timeline:
     """From its events, its records, and the newest look at the account that is kept."""

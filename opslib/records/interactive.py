@@ -3,15 +3,14 @@
 So it is in JupyterLab and in plain papermill.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from opslib.core import Connection, Plan
 from opslib.core.journal import Ledger
 from opslib.records.outcomes import Event
+from opslib.records.sittings import places
 
 _RECORDED = "recorded"
 
@@ -27,7 +26,7 @@ def recorded(ops: Connection, plan: Plan) -> Iterator[None]:
         return
     from opslib.records import facts, outcomes, sealing
 
-    known = facts.at_start(_name(), _name(), ops.target.name, {})
+    known = facts.at_start(name := places.named(), name, ops.target.name, {})
     draft = sealing.opened(_notebook(plan), known)
     ending, begun = outcomes.Ending(outcomes.DONE), len(ops.journal.events)
     ops.journal.ledger = Ledger(draft.ledger)
@@ -60,12 +59,6 @@ def _of_this_change(told: list[Event], begun: int) -> Iterator[Event]:
         )
         if kind == "connected" or at >= begun or (at >= last and seen):
             yield event
-
-
-def _name() -> str:
-    """Of the notebook: Jupyter's server says which one a kernel is for."""
-    session = os.environ.get("JPY_SESSION_NAME") or "notebook"
-    return "/".join(Path(session).parts[-2:]).removesuffix(".ipynb")
 
 
 def _notebook(plan: Plan) -> Any:

@@ -85,14 +85,15 @@ def open_sitting(
     said: Json = {"id": id, "name": name, "procedure": procedure.name, "target": target}
     said["parameters"] = facts.parameters(notebook)
     notebook["metadata"].pop("papermill", None)
-    notebook["metadata"]["opslib"] = {"sitting": said}
     _put_form(notebook)
     for number, cell in enumerate(notebook["cells"]):
         _prepared(cell, procedure.path.parent)
         cell.setdefault("id", f"cell-{number}")
+    said["cells"] = [cell["id"] for cell in notebook["cells"]]
     if note:
         items.put_note(notebook, note)
         said["note"] = vars(notes.noted(note))
+    notebook["metadata"]["opslib"] = {"sitting": said}
     path = places.folder() / f"{id}.ipynb"
     files.require_writable(path.parent)
     files.write_atomically(path, f"{v4.nbjson.writes(notebook)}\n".encode())

@@ -19,6 +19,7 @@ from opslib.core import Finding, OpsError, Refused, UsageError
 from opslib.core.times import past
 from opslib.incidents import events, incidents, levels, looks, standing, timelines
 from opslib.incidents.incidents import Incident
+from opslib.incidents.papers import documents
 from opslib.records import verification
 from opslib.records.chain import database
 from tests.projects import JOURNAL, TARGET, Project
@@ -176,8 +177,38 @@ def test_an_ended_incident_takes_notes_and_milestones_and_no_other_end(project: 
     incidents.write("end", found.id)
     incidents.note("the alarm was silenced since May", incident=found.id)
     incidents.mark("detected", incident=found.id)
-    with pytest.raises(UsageError, match=r"was ended at .* no end"):
+    with pytest.raises(UsageError, match=r"was ended at .* notes and milestones alone"):
         incidents.write("end", found.id)
+
+
+def test_an_incident_that_was_ended_too_early_goes_on_and_what_was_said_of_its_end_stays(
+    project: Project,
+) -> None:
+    found = started()
+    with pytest.raises(UsageError, match=f"{found.id} is open already"):
+        incidents.reopen("it is back", found.id)
+    incidents.mark("mitigated")
+    incidents.mark("resolved")
+    incidents.write("looked", record=project.run("first", "1").id, look="after")
+    incidents.write("end", found.id)
+    meanwhile = project.run("meanwhile", "1")
+    with pytest.raises(UsageError, match=f"opslib incident reopen WHY -i {found.id}"):
+        incidents.write("end", found.id)
+    again = incidents.reopen("it answers 503 again")  # without an id: the newest
+    assert again.ended is None
+    assert [*again.milestones] == ["mitigated"]
+    assert again.looks("after") == []  # the next end is compared with a look of its own
+    assert meanwhile.id in {record.id for record in incidents.tied(again)}
+    told = [row.what for row in timelines.timeline(again).rows]
+    assert {"resolved", "incident ended", "incident opened again: it answers 503 again"} <= {*told}
+    documents.make(again)
+    assert "| opened again |" in documents.folder(again.id).joinpath("post-mortem.md").read_text()
+    assert incidents.mark("resolved").milestones["resolved"].number > again.events[-1].number
+    incidents.write("end")
+    assert incidents.find().ended
+    started()  # another one: to open this again is meant, whatever else there is
+    assert incidents.reopen("and again", found.id).ended is None
+    assert verification.verify() == []
 
 
 @pytest.mark.parametrize(

@@ -148,4 +148,8 @@ def test_pruning_spares_what_two_incidents_share_and_what_an_open_one_has(
     assert verification.verify() == []
     incidents.write("end", second.id)
     assert retention.prune(YEAR, keep=0).go == []
+    incidents.reopen("it is back", second.id)
+    again = project.run("quiet", "print(4)")
+    assert again.id in retention.prune(YEAR, keep=0).spared
+    incidents.untie(again.id, second.id)
     assert {r.id for r in incidents.tied(incidents.find(second.id))} == {both.id, still.id}

@@ -307,6 +307,12 @@ def test_a_name_is_not_looked_for_within_words() -> None:
     assert hidden.hide(":root {} /root-cause by root, ana") == (
         ":root {} /root-cause by person-2, person-1"
     )
+    assert hidden.hide(
+        "}:root{} AROAEXAMPLEID:ana, user:ana, chown ana:ana, ana%40example.com"
+    ) == (
+        "}:root{} AROAEXAMPLEID:person-1, user:person-1, chown person-1:person-1, "
+        "person-1%40example.com"
+    )
 
 
 def row(source: str, what: str, minute: int, kind: str = "deployment") -> Row:

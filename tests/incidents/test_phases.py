@@ -47,6 +47,16 @@ def mark(incident: Incident, **minutes: float) -> None:
         incidents.mark(name.replace("_", "-"), at(incident, after), incident.id)
 
 
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [(1.5, "90 min"), (-0.1, "-6 min"), (14.25, "14.2 h"), (480.8, "20.0 days")],
+)
+def test_how_long_something_took_is_told_in_the_unit_that_one_counts_it_in(
+    hours: float, words: str
+) -> None:
+    assert clocks.minutes(timedelta(hours=hours)) == words
+
+
 def test_a_phase_runs_until_it_is_late_and_is_in_time_or_not_once_it_is_marked(
     begun: Incident,
 ) -> None:

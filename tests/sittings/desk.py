@@ -45,6 +45,10 @@ class Desk:
         cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
         return {c["id"]: "".join(c["source"]) for c in cells if c["cell_type"] == "code"}
 
+    def open_second_page(self) -> None:
+        """Of the same sitting; what is run from here on is run there."""
+        self._client.session.session += "-second"
+
     def run(self, cell: str, code: str | None = None) -> str:
         """Run a cell, as it is or with other code; what it showed."""
         self.send(cell, code)

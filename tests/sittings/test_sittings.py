@@ -153,6 +153,30 @@ def test_a_sitting_that_is_left_is_sealed_as_what_it_was(desk: Open) -> None:
     assert verification.verify() == []
 
 
+def test_the_note_with_which_a_sitting_is_opened_is_kept_for_its_record(
+    records_folder: Path,
+) -> None:
+    opened = open_sitting("health/quick", TARGET, {}, "paged at three")
+    kept = nbformat.read(opened.path, as_version=4)["metadata"]["opslib"]["sitting"]
+    assert kept["note"]["text"] == "paged at three"
+
+
+@pytest.mark.slow
+def test_who_runs_a_cell_in_a_second_page_is_told_so_and_what_is_run_in_both_is_kept(
+    desk: Open,
+) -> None:
+    at = desk("queues/dead-letters")
+    for cell in [*at.cells][:4]:
+        at.run(cell)
+    assert "another page" not in at.run("mine", "print('one')")
+    at.open_second_page()
+    assert "run from another page: this one was opened again" in at.run("mine", "print('two')")
+    assert "another page" not in at.run("mine", "print('three')")
+    at.leave()
+    told = [_told(run) for run in _runs(_only())]
+    assert ["one" in "".join(told), "two" in "".join(told)] == [True, True]
+
+
 @pytest.mark.slow
 def test_after_conclude_a_cell_begins_a_record_that_continues_it(desk: Open) -> None:
     at = desk("queues/dead-letters")

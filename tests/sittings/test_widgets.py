@@ -60,6 +60,12 @@ def test_a_plan_is_applied_when_its_word_is_typed_and_the_button_pressed(
 ) -> None:
     before, at = lab.state(), desk("functions/rollback", watch_seconds="0")
     asks = _asked(at)
+    at.fill("99", tooltip="watch_seconds")  # the plan that is shown was made without it
+    at.fill("apply", placeholder="apply")
+    at.press("Apply this plan")
+    at.says("A parameter was changed since this plan was shown")
+    assert lab.state() == before
+    at.fill("0", tooltip="watch_seconds")
     at.fill("appl", placeholder="apply")
     assert at.widget(description="Apply this plan")[1]["disabled"]
     at.press("Apply this plan")  # whatever a page sends
@@ -211,6 +217,24 @@ def _runs(record: Record, cell: str) -> list[Any]:
 
 
 @pytest.mark.slow
+def test_a_cell_of_the_procedure_that_failed_is_unknown_until_it_is_run_again(desk: Open) -> None:
+    at = desk("health/quick")
+    *before, last = at.cells
+    check = next(cell for cell in before if ".check_" in at.cells[cell])
+    for cell in before[: before.index(check)]:
+        at.run(cell)
+    assert "no_such" in at.run(check, "no_such_name(ops)\nmore")
+    at.run("mine", "1 / 0")  # which is nobody's question
+    at.run(last)
+    assert (_only().outcome, _only().status) == ("attention", "unknown")
+    assert "unknown: no_such_name(ops): NameError" in _only().verdict
+    assert "ZeroDivision" not in _only().verdict
+    at.run(check)
+    at.run(last)
+    assert "no_such_name" not in str(reading.list_records()[0].verdict)
+
+
+@pytest.mark.slow
 def test_a_check_that_was_stopped_is_unknown_until_it_is_run_again(desk: Open) -> None:
     at = desk("health/quick")
     slow = (
@@ -303,6 +327,7 @@ def test_a_table_with_empty_cells_is_filtered_and_sorted_too() -> None:
     [
         ([2, 1, None], "102"),
         (["b", 3.5, {"a": 1}], "102"),  # as JSON is
+        ([{"a": 1}, {"b": 2}, b"\xff"], "201"),  # jsonb alone, and bytea
     ],
 )
 def test_a_table_is_sorted_whatever_is_in_it_and_however_its_columns_are_called(

@@ -10,7 +10,7 @@ import click
 
 from opslib.cli import completion, given
 from opslib.cli.incidents import texts
-from opslib.core import OpsError, console
+from opslib.core import OpsError, console, count
 from opslib.core.times import past
 from opslib.incidents import causes, events, looks, timelines
 from opslib.incidents import incidents as known
@@ -115,7 +115,7 @@ def untie(record: str, id: str) -> None:
 
 
 def _tied(found: Any) -> None:
-    click.echo(f"{found.id}: {len(known.tied(found))} records are tied")
+    click.echo(f"{found.id}: {count(len(known.tied(found)), 'record')} tied")
 
 
 @incident.command()
@@ -142,15 +142,21 @@ def end(id: str, no_look: bool) -> NoReturn:
 
     Exit status: 0 all is as it should be; 4 something still stands, or is not well.
     """
-    found = known.find(id, must_be_open=not id)
-    if found.ended:
-        raise click.UsageError(f"Incident {found.id} was ended already.")
+    found = known.find(id, must_be_open=True)
     if not no_look:
         look(found, "after")
     found = known.write("end", found.id)
     text, well = texts.ended(found)
     click.echo(text)
     sys.exit(0 if well else 4)
+
+
+@incident.command()
+@click.argument("why")
+@_OF
+def reopen(why: str, id: str) -> None:
+    """It was ended too early, or it is back: WHY. That it was resolved does not count any more."""
+    click.echo(texts.status(known.reopen(why, id)))
 
 
 @incident.command()
@@ -174,8 +180,7 @@ def timeline(id: str, as_csv: bool, as_md: bool, kept: bool) -> Any:
         text = timelines.as_csv(made.rows).rstrip("\r\n")
     else:
         text = timelines.as_markdown(made.rows) if as_md else texts.timeline(made)
-    rows = [row.as_dict() for row in made.rows]
-    return {**found.as_dict(), "rows": rows, "unseen": made.unseen}, text
+    return made.as_dict(found), text
 
 
 def _look_back(found: Any) -> None:

@@ -92,46 +92,27 @@ def _started(about: dict[str, Any], rang: set[str], put: dict[str, str], to_stde
     return found
 
 
-@lab.command()
-@click.argument("drill", required=False)
-@given.target("For instance lab/bluemoxon-staging.")
-@_json
-@click.pass_context
-def mend(context: click.Context, drill: str | None, target: str | None, as_json: bool) -> None:
-    """Take the fault DRILL out, or every fault."""
-    before = _on()
-    context.invoke(plain.mend, drill=drill, target=target, as_json=as_json)
-    for on, mended in before - _on():
-        _told(on, mended, "opslib lab mend")
-
-
 def _on() -> set[tuple[str, str]]:
     """The targets that have a drill, and which."""
     return {(each["target"], each["drill"]) for each in (the_lab.status() or {}).get("broken", ())}
 
 
-def _ends(name: str) -> None:
-    """A command of the lab that ends every practice, too."""
+def _takes_out(name: str) -> None:
+    """A command of the lab after which a drill that is practised may be out."""
     plain_one = plain.lab.commands[name]
 
-    @lab.command(name, help=plain_one.help)
-    @_json
+    @lab.command(name, help=plain_one.help, params=plain_one.params)
     @click.pass_context
-    def ends(context: click.Context, as_json: bool) -> None:
-        context.invoke(plain_one, as_json=as_json)
-        _told_everywhere(f"opslib lab {name}")
+    def takes_out(context: click.Context, /, **given: Any) -> None:
+        before = _on()
+        context.invoke(plain_one, **given)
+        with suppress(OpsError):  # the lab's command was done, whatever the index says
+            for target, drill in sorted(before - _on()):
+                _told(target, drill, f"opslib lab {name}")
 
 
-_ends("reset")
-_ends("down")
-
-
-def _told_everywhere(how: str) -> None:
-    from opslib.incidents import incidents
-
-    with suppress(OpsError):  # the lab's command was done, whatever the index says
-        for target in sorted({i.target for i in incidents.every(only_open=True) if i.drill}):
-            _told(target, "", how)
+for _each in ("mend", "reset", "down"):
+    _takes_out(_each)
 
 
 def _told(target: str, drill: str, how: str) -> None:

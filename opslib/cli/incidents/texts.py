@@ -19,19 +19,13 @@ def started(found: Incident) -> str:
     return f"{found.id} started: {found.title} on {found.target}, severity {found.severity}{more}"
 
 
-def _clock(found: Incident) -> list[str]:
-    try:
-        return clocks.told(found, datetime.now(UTC))
-    except UsageError as exc:
-        return [f"response times: the target's file cannot be read: {exc}"]
-
-
 def _by_its_file(read: Callable[[Incident, datetime], Any], found: Incident) -> Any:
-    """What is due by the target's file; nothing where that cannot be read, which the clock says."""
+    """What is due by the target's file; where that cannot be read, the clock says so."""
     try:
         return read(found, datetime.now(UTC))
-    except UsageError:
-        return []
+    except UsageError as exc:
+        said = f"response times: the target's file cannot be read: {exc}"
+        return [said] * (read is clocks.told)
 
 
 def shown(found: Incident) -> Json:
@@ -39,7 +33,7 @@ def shown(found: Incident) -> Json:
     of = incidents.tied(found)
     stands = [change for change in standing.changes(of) if change.stands]
     return found.as_dict() | {
-        "clock": _clock(found),
+        "clock": _by_its_file(clocks.told, found),
         "phases": [phase.as_dict() for phase in _by_its_file(clocks.phases, found)],
         "records": [record.id for record in of],
         "causes": causes.named(of),
@@ -63,7 +57,7 @@ def _text(name: str, found: Incident, **more: Any) -> str:
         made=made,
         stands=sorted((c for c in made if c.stands), key=lambda c: not c.temporary),
         named=causes.named(of),
-        clock=_clock(found),
+        clock=_by_its_file(clocks.told, found),
         count=count,
         **more,
     )

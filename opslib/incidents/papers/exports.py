@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opslib.core import Json, OpsError, paths, redaction
+from opslib.core.waiting import under_way
 from opslib.incidents import incidents, timelines
 from opslib.incidents.incidents import Incident
 from opslib.incidents.papers import documents, indexes, pictures
@@ -98,9 +99,11 @@ class _Made:
 
     def _put_records(self) -> None:
         self._sealed: list[Json] = []
-        for record in self._records:
-            same = [self._put_file(path) for path in copies.files_of(record.path)]
-            self._sealed.append({"id": record.id, "as_sealed": all(same)})
+        with under_way() as tell:  # half a second each
+            for number, record in enumerate(self._records, 1):
+                tell(f"masking record {number} of {len(self._records)}")
+                same = [self._put_file(path) for path in copies.files_of(record.path)]
+                self._sealed.append({"id": record.id, "as_sealed": all(same)})
 
     def _put_file(self, path: Path) -> bool:
         name = path.relative_to(paths.records()).as_posix()
@@ -112,10 +115,8 @@ class _Made:
             return False
 
     def _put_told(self, made: Timeline) -> None:
-        rows = [row.as_dict() for row in made.rows]
         events = [event.as_dict() for event in self.incident.events]
-        told = {**self.incident.as_dict(), "rows": rows, "unseen": made.unseen}
-        self._put("timeline.json", _json(told))
+        self._put("timeline.json", _json(made.as_dict(self.incident)))
         self._put("timeline.csv", timelines.as_csv(made.rows).encode(errors="backslashreplace"))
         self._put("events.json", _json(events))
         markdown = ""

@@ -4,6 +4,7 @@ import base64
 import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 
 from markupsafe import Markup
 
@@ -60,7 +61,7 @@ def _shown(
     """
     own = _TITLE.sub("## Post-mortem", _TIMELINE.sub("", markdown)).replace(FOR_AUTHORS, "")
     texts = _PICTURE.split(own)  # text, words, name, text, words, name, text
-    for text, words, name in zip(texts[::3], [*texts[1::3], ""], [*texts[2::3], ""], strict=True):
+    for text, words, name in zip_longest(*[iter(texts)] * 3, fillvalue=""):
         yield Markup(records.ID.sub(lambda hit: _linked(hit[0], place), sanitise.markdown(text)))
         if name in pictures:
             data = base64.b64encode(pictures[name]).decode()

@@ -12,15 +12,14 @@ class Hidden:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._of: dict[str, str] = {}
-        known = {name.strip() for name in names if name and name.strip()}
-        known |= {
-            part for name in known for part in [name.partition("@")[0]] if len(part) >= _LEAST
-        }
+        known = {name.strip() for name in names} - {""}
+        known |= {part for name in known if len(part := name.partition("@")[0]) >= _LEAST}
         for name in sorted(known):
             self._name(name)
         longest = sorted(known, key=len, reverse=True)
         words = "|".join(map(re.escape, longest)) or "(?!)"  # which is nowhere
-        self._names = re.compile(rf"(?<![:\w-])(?:{words})(?![\w-])", re.I)
+        # `:root` of a style sheet is nobody; AROAEXAMPLE:ana, and the group of ana:ana, are
+        self._names = re.compile(rf"(?<![\w-])(?<!(?<!\w):)(?:{words})(?![\w-])", re.I)
 
     def _name(self, person: str) -> str:
         known = person.partition("@")[0].lower()

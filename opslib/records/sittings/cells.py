@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from opslib.core import paths
+from opslib.core import Finding, paths
 from opslib.records import records, sealing
 from opslib.records.outcomes import Event
 
 RUN = "run"  # the event of a cell that is begun
+_STOPPED = ("KeyboardInterrupt", "CancelledError", "Refused")
 _LATEST = ("findings", "refused")  # of a cell that is run again only the last answer counts
 
 
@@ -76,6 +77,15 @@ def _timed(runs: Sequence[Any]) -> list[Any]:
         line["id"], line["metadata"] = f"{run['id']}-when", {"opslib": {"when": said["run"]}}
         made += [line, run]
     return made
+
+
+def unanswered(run: Any) -> list[Finding]:
+    """What a cell was to say and did not, so that nobody concludes without it. That it was stopped
+    its check tells, that it was refused its plan.
+    """
+    asked, _, _ = run["source"].partition("\n")
+    failed = [o for o in run["outputs"] if o.get("ename", _STOPPED[0]) not in _STOPPED]
+    return [Finding("unknown", asked, f"{o['ename']}: {o['evalue']}") for o in failed]
 
 
 class Saved:

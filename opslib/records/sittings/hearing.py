@@ -48,6 +48,14 @@ def listen(session: Any, listener: Any) -> None:
     session.send = heard
 
 
+def asked(parent: Any) -> tuple[str, str, str]:
+    """Of a message that a kernel answers: its id, the page that sent it (each tab has a name of its
+    own), and the cell that it asks for.
+    """
+    header, about = parent.get("header", {}), parent.get("metadata") or {}
+    return header.get("msg_id", ""), header.get("session", ""), about.get("cellId") or ""
+
+
 def _tell(listener: Any, message: Any, content: Any, parent: Any) -> Any:
     if not isinstance(message, dict):
         header = {"msg_type": message}
@@ -56,8 +64,7 @@ def _tell(listener: Any, message: Any, content: Any, parent: Any) -> Any:
     kind, request = message["msg_type"], message["parent_header"].get("msg_id", "")
     content = message["content"]
     if kind == "execute_input":
-        cell = (parent.get("metadata") or {}).get("cellId") or ""
-        return listener.begins(request, str(cell), content["code"], content["execution_count"])
+        return listener.begins(asked(parent), content["code"], content["execution_count"])
     if kind in _SHOWN:
         listener.shows(request, message)
     elif kind == "status" and content["execution_state"] == "idle":

@@ -13,6 +13,12 @@ def folder() -> Path:
     return paths.records() / FOLDER
 
 
+def named() -> str:
+    """This kernel's notebook, by its folder and name: Jupyter's server says which one it is."""
+    session = Path(os.environ.get("JPY_SESSION_NAME") or "notebook")
+    return "/".join(session.with_suffix("").parts[-2:])
+
+
 def here() -> Path | None:
     """The notebook of the sitting that this kernel is for; None for any other kernel."""
     named = Path(os.environ.get("JPY_SESSION_NAME") or "-")

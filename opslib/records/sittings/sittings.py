@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -28,9 +28,14 @@ from opslib.records.interruptions import BEAT_SECONDS
 from opslib.records.outcomes import DONE, Ending, Event
 from opslib.records.records import ID
 from opslib.records.sittings import cells, places
-from opslib.records.sittings.hearing import Shown, listen
+from opslib.records.sittings.hearing import Shown, asked, listen
 
 _NO_CELL = ("", -1)
+_ANOTHER = (
+    "The cells before were run from another page: this one was opened again, or is a second one. "
+    "What is run in either is kept; of what is written in them, what is saved last. Work in one, "
+    "and close the other.\n"
+)
 
 
 class Sitting:
@@ -45,6 +50,7 @@ class Sitting:
         self._numbers: dict[str, int] = {}  # of runs, by request
         self._during = _NO_CELL
         self._names: list[str] = []  # of the parameters
+        self._asked: Sequence[str] = ()  # the procedure's cells
         self._connected: Event = {}
         self._ops: Connection | None = None
         self._found: dict[str, list[Finding]] = {}  # by the last run of each cell
@@ -52,7 +58,7 @@ class Sitting:
         self._concluded = ""  # the request in which a verdict was given
         self._before = ""  # the record that the next one continues
         self._trouble = ""
-        self._listening = False
+        self._listening, self._page = False, ""
         self._over, self._waiting = threading.Event(), threading.Event()
         self._file = cells.Saved(path)
 
@@ -114,15 +120,15 @@ class Sitting:
         finally:
             ops.journal.ledger = None
 
-    def begins(self, request: str, cell: str, code: str, count: int) -> str:
-        """What is to be said below the cell, before it is run. `request`: the id of the message
-        that asked for it.
-        """
+    def begins(self, by: tuple[str, str, str], code: str, count: int) -> str:
+        """What is to be said below the cell, before it is run. `by`: what was `asked`."""
         with self._lock:
-            said = ""
+            request, page, cell = by
+            said = _ANOTHER * (page != self._page)
+            self._page = page
             if self._draft is None and not (self._trouble or self._over.is_set()):
                 self._open(self._connected["target"])
-                said = f"{self._before} is sealed; from here on this is record {self.id}.\n"
+                said += f"{self._before} is sealed; from here on this is record {self.id}.\n"
             if self._draft is not None:
                 self._run(request, cell, code, count=count, started=facts.moment())
                 self._forget(self._found.pop(cell, ()))
@@ -146,8 +152,10 @@ class Sitting:
             run = self._shown.nb["cells"][number]
             (said := run["metadata"]["opslib"])["ended"] = facts.moment()
             self._draft.outputs.finish(run, number)
-            if self._ops and said["cell"]:
-                self._found[said["cell"]] = [*self._ops.findings[self._seen :]]
+            if self._ops and (cell := said["cell"]):
+                if cell in self._asked and not self._ops.findings[self._seen :]:
+                    self._ops.findings += cells.unanswered(run)
+                self._found[cell] = [*self._ops.findings[self._seen :]]
             self._during = _NO_CELL
             self._waiting.set()
             if self._concluded != request:
@@ -183,7 +191,7 @@ class Sitting:
         procedure, stem = str(opened.get("procedure") or name), self._path.stem
         first = bool(ID.fullmatch(stem)) and not index.rows(id=stem)
         self._before = self._before or ("" if first or not ID.fullmatch(stem) else stem)
-        self._names = [*(opened.get("parameters") or {})]
+        self._names, self._asked = [*(opened.get("parameters") or {})], opened.get("cells") or ()
         given = self._parameters()
         said = facts.at_start(name, procedure, target, given, stem if first else "")
         said |= {
@@ -215,13 +223,11 @@ class Sitting:
             for number, code in enumerate(before):
                 if code.strip():
                     self._run(f"before-{number}", by_code.get(code.strip(), ""), code, count=number)
-        self._run(*self._request(), now, count=count, started=facts.moment())
+        request, self._page, cell = self._request()
+        self._run(request, cell, now, count=count, started=facts.moment())
 
-    def _request(self) -> tuple[str, str]:
-        """The message that the kernel is answering, and the cell that it asks for."""
-        parent = self._shell.kernel.get_parent("shell") or {}
-        cell = (parent.get("metadata") or {}).get("cellId") or ""
-        return str(parent.get("header", {}).get("msg_id", "")), str(cell)
+    def _request(self) -> tuple[str, str, str]:
+        return asked(self._shell.kernel.get_parent("shell") or {})
 
     def _run(self, request: str, cell: str, code: str, **said: Any) -> None:
         runs = self._shown.nb["cells"]
