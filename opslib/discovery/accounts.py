@@ -95,7 +95,7 @@ def _ask(ops: Connection, found: Account, kind: str, thing: Json) -> None:
 
 def _named(about: Json, thing: Json) -> str:
     name = str(jmespath.search(about["name"], thing))
-    return _last(name) if name.startswith(("http://", "https://", "arn:")) else name
+    return _last(name) if name.startswith(("http://", "https://", "arn:", "/hostedzone/")) else name
 
 
 def _last(name: str) -> str:

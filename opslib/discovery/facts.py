@@ -78,7 +78,7 @@ def draft(account: Account, head: Json) -> Draft:
     _functions(made)
     for section, about in known("sections").items():
         facts[section] = _by_name(made, about)
-    for put in (_api, _queues, _database, _named, _network, _alarms):
+    for put in (_api, _queues, _database, _named, _network, _alarms, _hosts, _apart):
         put(made)
     facts["secrets"] = {each["name"]: {"max_age_days": _age(each)} for each in account["secrets"]}
     domains = sorted(made.ask("certificates[].name"))
@@ -159,6 +159,30 @@ def _urls(made: Draft) -> Iterator[tuple[str, str]]:
     for id, stage in made.ask('"REST APIs"[].[id, stages[0]]'):
         yield f"https://{id}.execute-api.{region}.{identities.suffix(region)}/{stage or ''}", ""
     yield from ((url, "") for url in made.ask("functions[].url"))
+
+
+def _hosts(made: Draft) -> None:
+    """Names that lead to what is drafted: its API, a distribution, a load balancer."""
+    ends = made.ask("[distributions[].DomainName, services[].balancer.DNSName][]")
+    hosts = made.ask("[domains[].name, distributions[].Aliases.Items[]][]")
+    found = made.facts["dns"] = {}
+    for host, zone, to in made.ask("records[].[name, HostedZoneId, AliasTarget.DNSName]"):
+        host, told = host.rstrip("."), {"host": host.rstrip("."), "zone": zone}
+        if host in hosts or any(end.lower() in str(to) for end in ends):
+            if told not in found.values():
+                found[made.short(host, found)] = told
+
+
+def _apart(made: Draft) -> None:
+    """A note where names of several environments stand together."""
+    live, others = known("environments", "production"), known("environments", "other")
+    of = []
+    for name in made.ask("[functions, services, clusters, instances, queues, buckets][][].name"):
+        said = {live[0] if word in live else word for word in words(name)}
+        of += [said & {live[0], *others}] if said & {live[0], *others} else []
+    if of and not set.intersection(*of):
+        each = ", ".join(sorted(set.union(*of)))
+        made.note("title", f"of {each}, all in one: discover each by a --prefix of its own")
 
 
 def _queues(made: Draft) -> None:
