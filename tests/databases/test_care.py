@@ -10,7 +10,6 @@ import pytest
 from opslib import Refused, UsageError, apply, connect, databases
 from opslib.core.connections import sql
 from opslib.core.connections.connection import Connection
-from opslib.databases import upkeep
 from tests import notebooks
 from tests.conftest import PracticeLab
 
@@ -143,15 +142,6 @@ def test_without_a_table_the_one_with_the_most_dead_rows_is_looked_after(
     for target in (TARGET, "lab/dms-dev"):
         left = notebooks.run("databases/upkeep", target=target)
         assert left["plan"].steps[0].title.startswith("VACUUM (ANALYZE) ")
-
-
-def test_in_a_database_without_a_table_there_is_nothing_to_look_after(
-    ops: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nothing = databases.list_upkeep(ops).iloc[:0]
-    monkeypatch.setattr(upkeep, "list_upkeep", lambda *_: nothing)
-    plan = databases.plan_upkeep(ops, "")
-    assert (plan.steps, "has no table" in plan.summary) == ((), True)
 
 
 def test_a_table_that_was_passed_over_is_told(ops: Connection, lab: PracticeLab) -> None:
