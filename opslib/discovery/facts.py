@@ -167,10 +167,10 @@ def _hosts(made: Draft) -> None:
     hosts = made.ask("[domains[].name, distributions[].Aliases.Items[]][]")
     found = made.facts["dns"] = {}
     for host, zone, to in made.ask("records[].[name, HostedZoneId, AliasTarget.DNSName]"):
-        host, told = host.rstrip("."), {"host": host.rstrip("."), "zone": zone}
-        if host in hosts or any(end.lower() in str(to) for end in ends):
-            if told not in found.values():
-                found[made.short(host, found)] = told
+        told = {"host": host.rstrip("."), "zone": zone}
+        leads = told["host"] in hosts or any(end.lower() in str(to) for end in ends)
+        if leads and told not in found.values():  # of each address family is a record
+            found[made.short(told["host"], found)] = told
 
 
 def _apart(made: Draft) -> None:

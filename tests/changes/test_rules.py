@@ -761,9 +761,8 @@ def test_a_job_that_may_take_longer_than_its_message_is_hidden_is_found() -> Non
 
 def test_a_job_of_which_only_the_queue_is_described_hinders_no_rule() -> None:
     found = world("function", "worker", {"FunctionName": "worker", "Timeout": 700, "triggers": []})
-    ops = Ops(
-        0, Facts(FACTS | {"jobs": {"mail": {"queue": "orders"}}}, "parameters/targets/x.yaml")
-    )
+    ops = asking()
+    ops.target.facts["jobs"] = {"mail": {"queue": "orders"}}
     seen = list(rules.judged(ops, Described(found), lambda _: ""))
     assert [f.check for f in seen if f.status != "ok"] == []
 
