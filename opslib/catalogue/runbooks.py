@@ -55,8 +55,14 @@ def _items(system: str) -> list[tuple[str, Json]]:
 
 @cache
 def _read(book: Path, _: int) -> list[tuple[str, Json]]:
-    sections = strict_yaml.load(book, "runbook")["sections"]
-    return [(section["title"], item) for section in sections for item in section["entries"]]
+    told = strict_yaml.load(book, "runbook")
+    if told["system"] != book.stem:
+        raise UsageError(f"{book}: describes {told['system']}; name the file after it.")
+    found = [(part["title"], item) for part in told["sections"] for item in part["entries"]]
+    names = [item["name"] for _, item in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"{book}: entry {twice[0]!r} stands twice.")
+    return found
 
 
 def _entry(system: str, section: str, item: Json) -> Entry:
