@@ -65,6 +65,7 @@ ANSWERED = re.compile(
     r"|^(?:https?|h2|wss?|grpcs?) \S+ \S+ \S+ \S+ [\d.-]+ [\d.-]+ [\d.-]+ (?:5\d\d|- 5\d\d)\s"
     r"|\b(?:http_?)?status(?:_?code)?[\"']?\s*[=:]\s*[\"']?5\d\d\b"
     r"|\b(?:answered|returned|responded|Sent)(?: with)?(?: status| HTTP)? 5\d\d\b"
+    r"|\belapsed=\S+ INFO: fail\b|\"context\":\s*\"Job raised exception\""  # Sidekiq's
     r"|PHP (?:Fatal|Parse) error:|\b(?:terminated by|exited on|killed by) signal (?:[46-9]|11)\b",
     re.I,
 )
