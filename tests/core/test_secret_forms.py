@@ -345,7 +345,7 @@ ORDINARY = [
     "user@example.com wrote to: ops@example.com",
     "aws:cloudformation:stack-name ... and so on…",
     "kubectl --token-file=/run/t get pods, --secret-id shop/db, PRAGMA foreign_keys = on",
-    "rabbitmqctl list_users; acl setuser is a command, htpasswd -c file shop, the passphrase is long",
+    "rabbitmqctl list_users; acl setuser is a command, htpasswd -c f shop, the passphrase is long",
     "the password is at least 12 characters; password: required; api_key: invalid",
     "pass: 12345678 of 12345679, first_pass=2025-11-28, login_pass_rate: 0.98765432",
     "authorization=enabled, Authorization: none, 'authorization': 'COGNITO_USER_POOLS'",
