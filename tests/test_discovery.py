@@ -155,22 +155,28 @@ def test_names_of_several_environments_in_one_draft_are_told() -> None:
         return [each for each in notes if "--prefix" in each]
 
     assert noted("shop-staging-api", "shop-prod-api", "shop-lib") == [
-        "of production, staging, all in one: discover each by a --prefix of its own"
+        "shop-prod-api and shop-staging-api are in one: discover each by a --prefix of its own"
     ]
     assert noted("shop-prod-api", "shop-production-test-results", "tools") == []
 
 
-def test_a_name_of_route_53_that_leads_to_what_is_drafted_is_drafted(lab: PracticeLab) -> None:
+def test_a_name_of_route_53_that_leads_to_something_of_aws_is_drafted(lab: PracticeLab) -> None:
     ops = connect("lab/image-caption-prod")
     [balancer, *_] = ops.pages("elbv2", "describe_load_balancers", "LoadBalancers[].DNSName")
     given = {"Name": "example.org", "CallerReference": "discovered"}
     zone = ops.call("route53", "create_hosted_zone", **given)["HostedZone"]["Id"]
-    changes = [
-        {"Action": "CREATE", "ResourceRecordSet": {"Name": name, "Type": kind, "AliasTarget": to}}
-        for name, end in (("captions.example.org", balancer), ("blog.example.org", "x.example.com"))
-        for kind in ("A", "AAAA")
-        for to in [{"HostedZoneId": "Z1", "DNSName": f"{end}.", "EvaluateTargetHealth": False}]
+    leads = {"HostedZoneId": "Z1", "DNSName": f"{balancer}.", "EvaluateTargetHealth": False}
+    address = {"TTL": 60, "ResourceRecords": [{"Value": "192.0.2.1"}]}
+    records = [
+        {"Name": f"{host}.example.org", "Type": kind, **of}
+        for host, kind, of in (
+            ("captions", "A", {"AliasTarget": leads}),
+            ("captions", "AAAA", {"AliasTarget": leads}),
+            ("*", "A", {"AliasTarget": leads}),
+            ("mail", "A", address),
+        )
     ]
+    changes = [{"Action": "CREATE", "ResourceRecordSet": each} for each in records]
     batch = {"HostedZoneId": zone, "ChangeBatch": {"Changes": changes}}
     ops.call("route53", "change_resource_record_sets", **batch)
     made = yaml.safe_load(discovery.written(discovery.discover(ops, data=False)))

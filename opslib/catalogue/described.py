@@ -59,10 +59,10 @@ def listed() -> list[dict[str, object]]:
 def _row(name: str) -> dict[str, object]:
     try:
         found = problems(name)
-        data = strict_yaml.read(targets.path(name)).data
+        about = strict_yaml.read(targets.path(name)).data
     except UsageError as exc:
-        found, data = [str(exc)], None
-    about = data if isinstance(data, dict) else {}
+        found, about = [str(exc)], None
+    about = about if isinstance(about, dict) else {}
     keys = ("title", "account", "region", "profile", "production")
     row = {"name": name} | {key: about.get(key) for key in keys} | {"problems": found}
     if not (paths.parameters() / "runbooks" / f"{about.get('system')}.yaml").exists():

@@ -20,9 +20,13 @@ Json: TypeAlias = dict[str, Any]  # an object, as AWS and files describe one
 # libyaml's, where it is there: ten times faster.
 _FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST = 200_000  # parts of a file
+# What JSON has, numbers as people compare them: 1:30 is 90 here, 010 is 8, 20 digits are rounded.
+_PLAIN = re.compile(
+    r"(?:str|merge|bool|null|map|seq|(?:int|float)[-+]?(0|[1-9][\d_]{0,14})?(\.\d*)?(e[-+]?\d{1,2})?)",
+    re.IGNORECASE,
+)
+_MOST = 200_000  # parts of a file
 # Numbers as people write and compare them: 1:30 is 90 here, 010 is 8, and 20 digits are rounded.
-_NUMBER = re.compile(r"[-+]?(0|[1-9][\d_]{0,14})?(\.\d*)?(e[-+]?\d{1,2})?", re.IGNORECASE)
-_PLAIN = ("str", "merge", "int", "float", "bool", "null", "map", "seq")
 _SCHEMAS = Path(__file__).parent / "schemas"
 
 
@@ -162,12 +166,12 @@ def _odd_parts(path: Path, node: yaml.Node | None, sizes: dict[int, int]) -> Ite
             seen.add(name)
         parts = [child for _, child in parts]
     kind = node.tag.rpartition(":")[2] if node else "null"
-    if isinstance(node, yaml.ScalarNode) and kind in ("int", "float"):
-        if not _NUMBER.fullmatch(node.value):
-            said = f"{node.value} is no number to compare with: write it out, or quote a text"
-            yield f"{path}:{node.start_mark.line + 1}: {said}."
-    elif node and kind not in _PLAIN:
-        yield f"{path}:{node.start_mark.line + 1}: is read as a {kind}: quote what is a text."
+    value = node.value if node and kind in ("int", "float") else ""  # another may be a secret
+    if not _PLAIN.fullmatch(kind + value):
+        seen = (
+            f"{value or kind} is no text and no number to compare with: quote it, or write it out"
+        )
+        yield f"{path}:{node.start_mark.line + 1}: {seen}."
     for child in parts:
         yield from _odd_parts(path, child, sizes)
     sizes[id(node)] = 1 + sum(sizes[id(child)] for child in parts)

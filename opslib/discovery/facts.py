@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Any
 
 import jmespath
@@ -49,13 +48,12 @@ def about(account: Account, prefix: str, name: str) -> tuple[str, str]:
     things = [each for kind in kinds for each in account[kind]]
     tagged = [{key.lower(): value for key, value in each["tags"].items()} for each in things]
     every = [words(each["name"]) for each in things]
-    environments = [*known("environments", "production"), *known("environments", "other")]
-    alike = takewhile(lambda column: len({*column}) == 1, zip(*every, strict=False))
-    split = words(name or prefix) or [column[0] for column in alike]
+    environments = [*known("words", "production"), *known("words", "other")]
+    shared = [word for word in (every or [[]])[0] if all(word in of for of in every)]
+    split = words(name or prefix) or shared
     environment = split[-1] if len(split) > 1 and (name or split[-1] in environments) else ""
     system = "-".join(split[:-1] if environment else split)
-    common = (each for each in environments if all(each in of for of in every))
-    environment = environment or first(common)  # production first, where nothing tells
+    environment = environment or first(each for each in environments if each in shared)
     if not name:
         system = _told(tagged, known("tags", "system")) or system
         environment = _told(tagged, known("tags", "environment")) or environment
@@ -68,7 +66,7 @@ def _told(tagged: list[Json], keys: list[str]) -> str:
 
 def draft(account: Account, head: Json) -> Draft:
     """The file's sections. `head`: system, environment, account, region, profile."""
-    production = head["environment"] not in known("environments", "other")
+    production = head["environment"] not in known("words", "other")
     title = f"{head['system'].replace('-', ' ').title()} {head['environment']}"
     facts = {"title": title, **head, "production": production, "logs": known("logs")}
     made = Draft(account, facts)
@@ -78,12 +76,11 @@ def draft(account: Account, head: Json) -> Draft:
     _functions(made)
     for section, about in known("sections").items():
         facts[section] = _by_name(made, about)
-    for put in (_api, _queues, _database, _named, _network, _alarms, _hosts, _apart):
+    for put in (_api, _queues, _database, _named, _network, _alarms, _apart):
         put(made)
     facts["secrets"] = {each["name"]: {"max_age_days": _age(each)} for each in account["secrets"]}
     domains = sorted(made.ask("certificates[].name"))
     facts["certificates"] = {name: {"min_days": _VALID_DAYS} for name in domains}
-    made.facts = {key: value for key, value in facts.items() if value not in ({}, [], None)}
     return made
 
 
@@ -161,28 +158,13 @@ def _urls(made: Draft) -> Iterator[tuple[str, str]]:
     yield from ((url, "") for url in made.ask("functions[].url"))
 
 
-def _hosts(made: Draft) -> None:
-    """Names that lead to what is drafted: its API, a distribution, a load balancer."""
-    ends = made.ask("[distributions[].DomainName, services[].balancer.DNSName][]")
-    hosts = made.ask("[domains[].name, distributions[].Aliases.Items[]][]")
-    found = made.facts["dns"] = {}
-    for host, zone, to in made.ask("records[].[name, HostedZoneId, AliasTarget.DNSName]"):
-        told = {"host": host.rstrip("."), "zone": zone}
-        leads = told["host"] in hosts or any(end.lower() in str(to) for end in ends)
-        if leads and told not in found.values():  # of each address family is a record
-            found[made.short(told["host"], found)] = told
-
-
 def _apart(made: Draft) -> None:
-    """A note where names of several environments stand together."""
-    live, others = known("environments", "production"), known("environments", "other")
-    of = []
-    for name in made.ask("[functions, services, clusters, instances, queues, buckets][][].name"):
-        said = {live[0] if word in live else word for word in words(name)}
-        of += [said & {live[0], *others}] if said & {live[0], *others} else []
-    if of and not set.intersection(*of):
-        each = ", ".join(sorted(set.union(*of)))
-        made.note("title", f"of {each}, all in one: discover each by a --prefix of its own")
+    """A note where names of production and of another environment stand together."""
+    names = made.ask("[functions, services, clusters, instances, queues, buckets][][].name")
+    live, other = ({n for n in names if has(n, kind)} for kind in ("production", "other"))
+    if live - other and other - live:
+        each = f"{min(live - other)} and {min(other - live)}"
+        made.note("title", f"{each} are in one: discover each by a --prefix of its own")
 
 
 def _queues(made: Draft) -> None:

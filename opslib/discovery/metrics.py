@@ -48,14 +48,12 @@ def _own(made: Draft) -> dict[str, str]:
     for kind, name in facts.get("database", {}).items():
         if kind in ("cluster", "instance"):
             found[f"DB{kind.capitalize()}Identifier={name}"] = "database"
-    for key, each in facts.get("services", {}).items():
-        found[f"ServiceName={each['name']},ClusterName={each['cluster']}"] = key
     if domain := facts.get("search", {}).get("domain"):
         found[f"DomainName={domain},ClientId={facts['account']}"] = "search"
     if made.api_id:
         found[f"ApiId={made.api_id}"] = "api"
-    for key, each in facts.get("queues", {}).items():
-        found[f"QueueName={each['name']}"] = key
+    for section, form in known("own").items():
+        found |= {form.format(**each): key for key, each in facts.get(section, {}).items()}
     return found
 
 

@@ -40,8 +40,8 @@ _HARMLESS = re.compile(
     rf"|\bsucce\w+ after (?:\w+ )?{_TROUBLES}\b|\bGC\b.*?\(?Allocation Failure\)?",
     re.I,
 )
-_WORDS_SAID, _SAID, _ANSWERED = map("|".join, beside(__file__, "log_texts").values())
-_TROUBLE_SAID = re.compile(rf"(?<![\w/.$-])(?:{_WORDS_SAID})(?![\w/=-]|\.\w)|{_SAID}", re.I)
+_MEANT, _SAID, _ANSWERED = map("|".join, beside(__file__, "log_texts").values())
+_TROUBLE_SAID = re.compile(rf"(?<![\w/.$-])(?:{_MEANT})(?![\w/=-]|\.\w)|{_SAID}", re.I)
 ANSWERED = re.compile(_ANSWERED, re.I)
 
 
