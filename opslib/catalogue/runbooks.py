@@ -55,10 +55,8 @@ def _items(system: str) -> dict[str, tuple[str, Json]]:
 
 @cache
 def _read(book: Path, _: int) -> dict[str, tuple[str, Json]]:
-    told, found = strict_yaml.load(book, "runbook"), dict[str, tuple[str, Json]]()
-    if told["system"] != book.stem:
-        raise UsageError(f"{book}: describes {told['system']}; name the file after it.")
-    for section in told["sections"]:
+    found = dict[str, tuple[str, Json]]()
+    for section in strict_yaml.load(book, "runbook")["sections"]:
         for item in section["entries"]:
             if (name := f"{book.stem}/{item['name']}") in found:
                 raise UsageError(f"{book}: entry {item['name']!r} stands twice.")

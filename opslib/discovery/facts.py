@@ -163,8 +163,8 @@ def _apart(made: Draft) -> None:
     names = made.ask("[functions, services, clusters, instances, queues, buckets][][].name")
     live, other = ({n for n in names if has(n, kind)} for kind in ("production", "other"))
     if live - other and other - live:
-        each = f"{min(live - other)} and {min(other - live)}"
-        made.note("title", f"{each} are in one: discover each by a --prefix of its own")
+        told = f"{min(live - other)} and {min(other - live)} are in one"
+        made.note("title", f"{told}: discover each by a --prefix of its own")
 
 
 def _queues(made: Draft) -> None:

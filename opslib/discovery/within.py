@@ -75,9 +75,8 @@ def _proves(path: str) -> str:
 
 def _items(made: Draft, paths: Json) -> None:
     """The path of an item, and of the list of them."""
-    one = [path for path, how in paths.items() if "get" in how and path.endswith("/{id}")]
-    lists = [path[: -len("/{id}")] for path in sorted(one, key=len)]
-    for path in [path for path in lists if "get" in paths.get(path, {})][:1]:
+    asked = [path for path, how in paths.items() if "get" in how]
+    for path in sorted((path for path in asked if f"{path}/{{id}}" in asked), key=len)[:1]:
         made.facts["api"] |= {"shallow": f"{path}?limit=1", "item": f"{path}/{{id}}"}
 
 
