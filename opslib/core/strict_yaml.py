@@ -165,13 +165,12 @@ def _odd_parts(path: Path, node: yaml.Node | None, sizes: dict[int, int]) -> Ite
                 yield f"{at} {name!r} stands twice."
             seen.add(name)
         parts = [child for _, child in parts]
-    kind = node.tag.rpartition(":")[2] if node else "null"
-    value = node.value if node and kind in ("int", "float") else ""  # another may be a secret
-    if not _PLAIN.fullmatch(kind + value):
-        seen = (
-            f"{value or kind} is no text and no number to compare with: quote it, or write it out"
-        )
-        yield f"{path}:{node.start_mark.line + 1}: {seen}."
+    if node:
+        kind = node.tag.rpartition(":")[2]
+        value = node.value if kind in ("int", "float") else ""  # another may be a secret
+        if not _PLAIN.fullmatch(kind + value):
+            told = f"{value or kind} is no text and no number to compare with"
+            yield f"{path}:{node.start_mark.line + 1}: {told}: quote it, or write it out."
     for child in parts:
         yield from _odd_parts(path, child, sizes)
     sizes[id(node)] = 1 + sum(sizes[id(child)] for child in parts)
