@@ -59,10 +59,10 @@ def listed() -> list[Json]:
 def _row(name: str) -> Json:
     try:
         found = problems(name)
-        about = strict_yaml.read(targets.path(name)).data
+        data = strict_yaml.read(targets.path(name)).data
+        about = data if isinstance(data, dict) else {}
     except UsageError as exc:
-        found, about = [str(exc)], None
-    about = about if isinstance(about, dict) else {}
+        found, about = [str(exc)], {}
     keys = ("title", "account", "region", "profile", "production")
     row = {"name": name} | {key: about.get(key) for key in keys} | {"problems": found}
     if not (paths.parameters() / "runbooks" / f"{about.get('system')}.yaml").exists():

@@ -67,8 +67,8 @@ def _told(tagged: list[Json], keys: list[str]) -> str:
 def draft(account: Account, head: Json) -> Draft:
     """The file's sections. `head`: system, environment, account, region, profile."""
     production = head["environment"] not in known("words", "other")
-    title = f"{head['system'].replace('-', ' ').title()} {head['environment']}"
-    facts = {"title": title, **head, "production": production, "logs": known("logs")}
+    facts = {"title": f"{head['system'].replace('-', ' ').title()} {head['environment']}", **head}
+    facts |= {"production": production, "logs": known("logs")}
     made = Draft(account, facts)
     facts["policy"] = {"apply_at_once": not production, **known("policy")}
     made.note("title", "title: as people call it")
@@ -172,8 +172,7 @@ def _queues(made: Draft) -> None:
     found: Json = {}
     for name, letters in dead.items():
         if name not in dead.values():
-            told = {"name": name} | ({"dead_letters": letters} if letters else {})
-            found[made.short(name, found)] = told
+            found[made.short(name, found)] = _said({"name": name, "dead_letters": letters or None})
     made.facts["queues"] = found
 
 
@@ -229,8 +228,9 @@ def _network(made: Draft) -> None:
         vpc = first(made.ask(f"VPCs[?VpcId=='{id}'].name")) or id
         ends = made.ask(f"endpoints[?VpcId=='{id}'].[ServiceName, VpcEndpointType]")
         endpoints = dict(sorted((name.rpartition(".")[2], kind) for name, kind in ends))
-        told = {"vpc": vpc, "function": made.key("functions", inside["name"])}
-        made.facts["network"] = told | {"endpoints": endpoints} if endpoints else {}
+        if endpoints:
+            called = made.key("functions", inside["name"])
+            made.facts["network"] = {"vpc": vpc, "function": called, "endpoints": endpoints}
 
 
 def _alarms(made: Draft) -> None:

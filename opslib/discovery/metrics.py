@@ -114,5 +114,6 @@ def _share(alarm: Json) -> Json | None:
     except UsageError:  # functions, other statistics: no share of sums
         return None
     told = {"expression": expression[0], "of": of, "critical": _round(alarm["Threshold"])}
-    below = {"below": True} if alarm["ComparisonOperator"].startswith("Less") else {}
-    return {"title": alarm.get("AlarmDescription") or alarm["name"], **told, **below}
+    if alarm["ComparisonOperator"].startswith("Less"):
+        told["below"] = True
+    return {"title": alarm.get("AlarmDescription") or alarm["name"], **told}

@@ -150,8 +150,9 @@ def _flags(made: Draft, tables: Json) -> None:
         flag = first(each for each in flags if columns.get(each) == "boolean")
         if flag and "id" in columns:
             texts = [each for each, kind in columns.items() if kind in _TEXTS]
-            told = {"table": name, "id": "id", "flag": flag, "shown": texts[:4]}
-            made.facts["database"].setdefault("soft_delete", told)
+            made.facts["database"].setdefault(
+                "soft_delete", {"table": name, "id": "id", "flag": flag, "shown": texts[:4]}
+            )
 
 
 def _jobs(ops: Connection, made: Draft, tables: Json, told: Told) -> Iterator[tuple[str, Json]]:
