@@ -60,7 +60,7 @@ def plan_upkeep(ops: Connection, table: str, work: str = "vacuum") -> Planned:
         raise UsageError(f"work = {work!r} is none of {', '.join(WORKS)}.")
     found = list_upkeep(ops, table)
     if found.empty and not table:
-        return Planned("the database has no table: nothing to look after", [])
+        return Planned("the database has no table: nothing to look after")
     if found.empty:
         raise unknown_name("table", table, list_upkeep(ops)["table"], f" of {ops.target.name}")
     row = found.iloc[0]

@@ -163,8 +163,8 @@ def _apart(made: Draft) -> None:
     names = made.ask("[functions, services, clusters, instances, queues, buckets][][].name")
     live, other = ({n for n in names if has(n, kind)} for kind in ("production", "other"))
     if live - other and other - live:
-        told = f"{min(live - other)} and {min(other - live)} are in one"
-        made.note("title", f"{told}: discover each by a --prefix of its own")
+        each = f"{min(live - other)} and {min(other - live)} are in one: discover each by a "
+        made.note("title", each + "--prefix of its own")
 
 
 def _queues(made: Draft) -> None:
@@ -229,8 +229,11 @@ def _network(made: Draft) -> None:
         ends = made.ask(f"endpoints[?VpcId=='{id}'].[ServiceName, VpcEndpointType]")
         endpoints = dict(sorted((name.rpartition(".")[2], kind) for name, kind in ends))
         if endpoints:
-            called = made.key("functions", inside["name"])
-            made.facts["network"] = {"vpc": vpc, "function": called, "endpoints": endpoints}
+            made.facts["network"] = {
+                "vpc": vpc,
+                "function": made.key("functions", inside["name"]),
+                "endpoints": endpoints,
+            }
 
 
 def _alarms(made: Draft) -> None:
