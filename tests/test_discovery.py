@@ -147,6 +147,43 @@ def test_what_a_file_names_and_the_account_lacks_is_told(lab: PracticeLab) -> No
     assert any("Not known" in line and "bluemoxon-staging-api-errors" in line for line in lines)
 
 
+def test_names_of_several_environments_in_one_draft_are_told() -> None:
+    def noted(*names: str) -> list[str]:
+        things = {"functions": [{"name": name, "tags": {}} for name in names], "queues": []}
+        head = {"system": "shop", "environment": "prod", "account": "1", "region": "eu-west-1"}
+        notes = draft(Account(things), head).notes["title"]
+        return [each for each in notes if "--prefix" in each]
+
+    assert noted("shop-staging-api", "shop-prod-api", "shop-lib") == [
+        "shop-prod-api and shop-staging-api are in one: discover each by a --prefix of its own"
+    ]
+    assert noted("shop-prod-api", "shop-production-test-results", "tools") == []
+
+
+def test_a_name_of_route_53_that_leads_to_something_of_aws_is_drafted(lab: PracticeLab) -> None:
+    ops = connect("lab/image-caption-prod")
+    [balancer, *_] = ops.pages("elbv2", "describe_load_balancers", "LoadBalancers[].DNSName")
+    given = {"Name": "example.org", "CallerReference": "discovered"}
+    zone = ops.call("route53", "create_hosted_zone", **given)["HostedZone"]["Id"]
+    leads = {"HostedZoneId": "Z1", "DNSName": f"{balancer}.", "EvaluateTargetHealth": False}
+    address = {"TTL": 60, "ResourceRecords": [{"Value": "192.0.2.1"}]}
+    records = [
+        {"Name": f"{host}.example.org", "Type": kind, **of}
+        for host, kind, of in (
+            ("captions", "A", {"AliasTarget": leads}),
+            ("captions", "AAAA", {"AliasTarget": leads}),
+            ("*", "A", {"AliasTarget": leads}),
+            ("mail", "A", address),
+        )
+    ]
+    changes = [{"Action": "CREATE", "ResourceRecordSet": each} for each in records]
+    batch = {"HostedZoneId": zone, "ChangeBatch": {"Changes": changes}}
+    ops.call("route53", "change_resource_record_sets", **batch)
+    made = yaml.safe_load(discovery.written(discovery.discover(ops, data=False)))
+    known = {"host": "captions.example.org", "zone": zone.rpartition("/")[2]}
+    assert [*made["dns"].values()] == [known]
+
+
 def test_a_search_domain_is_found_and_its_key_metrics(lab: PracticeLab) -> None:
     made = yaml.safe_load(discovery.written(discovery.discover(connect("lab/dms-dev"))))
     assert made["search"] == {"domain": "dms-search-dev"}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from opslib.catalogue import procedures, runbooks
-from opslib.core import OpsError, UsageError, paths, strict_yaml, targets, unknown_name
+from opslib.core import Json, OpsError, UsageError, paths, strict_yaml, targets, unknown_name
 from opslib.core.checks.shares import Share
 from opslib.core.strict_yaml import Document
 
@@ -51,18 +51,18 @@ def _known(document: Document, of: str) -> Iterable[str]:
     return every
 
 
-def listed() -> list[dict[str, object]]:
+def listed() -> list[Json]:
     """Every target, with how many things are wrong in its file. Reads nothing but the files."""
     return [_row(name) for name in targets.names()]
 
 
-def _row(name: str) -> dict[str, object]:
+def _row(name: str) -> Json:
     try:
         found = problems(name)
         data = strict_yaml.read(targets.path(name)).data
+        about = data if isinstance(data, dict) else {}
     except UsageError as exc:
-        found, data = [str(exc)], None
-    about = data if isinstance(data, dict) else {}
+        found, about = [str(exc)], {}
     keys = ("title", "account", "region", "profile", "production")
     row = {"name": name} | {key: about.get(key) for key in keys} | {"problems": found}
     if not (paths.parameters() / "runbooks" / f"{about.get('system')}.yaml").exists():

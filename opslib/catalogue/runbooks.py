@@ -42,11 +42,11 @@ def entries(system: str) -> list[Entry]:
 
     Raises UsageError with file and line, or naming the entry.
     """
-    return [_entry(system, section, item) for section, item in _items(system)]
+    return [_entry(system, *each) for each in _items(system).values()]
 
 
-def _items(system: str) -> list[tuple[str, Json]]:
-    """The title of its section and the entry as written, of each."""
+def _items(system: str) -> dict[str, tuple[str, Json]]:
+    """The title of its section and the entry as written, of each by its name."""
     if system not in systems():
         raise unknown_name("system", system, systems())
     book = paths.parameters() / "runbooks" / f"{system}.yaml"
@@ -54,9 +54,14 @@ def _items(system: str) -> list[tuple[str, Json]]:
 
 
 @cache
-def _read(book: Path, _: int) -> list[tuple[str, Json]]:
-    sections = strict_yaml.load(book, "runbook")["sections"]
-    return [(section["title"], item) for section in sections for item in section["entries"]]
+def _read(book: Path, _: int) -> dict[str, tuple[str, Json]]:
+    found = dict[str, tuple[str, Json]]()
+    for section in strict_yaml.load(book, "runbook")["sections"]:
+        for item in section["entries"]:
+            if (name := f"{book.stem}/{item['name']}") in found:
+                raise UsageError(f"{book}: entry {item['name']!r} stands twice.")
+            found[name] = section["title"], item
+    return found
 
 
 def _entry(system: str, section: str, item: Json) -> Entry:
@@ -91,8 +96,7 @@ def find(name: str) -> tuple[Procedure, Json, Entry | None]:
     """
     system = name.split("/")[0]
     if system in systems():
-        known = {f"{system}/{item['name']}": (section, item) for section, item in _items(system)}
-        if name not in known:
+        if name not in (known := _items(system)):
             raise unknown_name("runbook entry", name, known)
         entry = _entry(system, *known[name])  # the others' notebooks are not read for this one
         return procedures.find(entry.procedure), entry.parameters, entry
@@ -106,17 +110,17 @@ def serving(system: str, procedure: str, **given: str) -> str:
     procedure itself. A runbook that cannot be read has none.
     """
     with suppress(UsageError):
-        for _, item in _items(system):
+        for name, (_, item) in _items(system).items():
             preset = item.get("parameters", {})
             if item["procedure"] == procedure and given.items() <= preset.items():
-                return f"{system}/{item['name']}"
+                return name
     return procedure
 
 
 def _named() -> list[str]:
     """The names of all entries; of a runbook that cannot be read, none."""
-    found = []
+    found: list[str] = []
     for system in systems():
         with suppress(UsageError):
-            found += [f"{system}/{item['name']}" for _, item in _items(system)]
+            found += _items(system)
     return found

@@ -122,6 +122,6 @@ def _takes(facts: Any, name: str, queue: Json, function: Json) -> Iterator[bool]
     if queue["QueueArn"] in (jmespath.search("triggers[].EventSourceArn", function) or ()):
         yield True
     for job in facts.get("jobs", {}).values():
-        takes = facts["queues"].get(job.get("queue"), {}).get("name") == name
-        if takes and facts["functions"][job["function"]]["name"] == function["FunctionName"]:
+        told = [facts.get(f"{part}s", {}).get(job.get(part), {}) for part in ("queue", "function")]
+        if [each.get("name") for each in told] == [name, function["FunctionName"]]:
             yield False

@@ -13,7 +13,7 @@ from opslib.cli import completion, given, streams
 from opslib.cli.given import JSON as _json
 from opslib.cli.given import NOTE, pairs
 from opslib.cli.given import running as _running
-from opslib.core import Json, OpsError, Refused, UsageError, beside, console, redaction
+from opslib.core import Json, OpsError, Refused, UsageError, console, redaction
 from opslib.core.connections.targets import matching
 from opslib.core.strict_yaml import skip_grammars
 
@@ -29,7 +29,19 @@ Exit status: 0 all is as it was sealed; 1 something is not, or nothing proves it
 class _Commands(click.Group):
     """Commands with a module of their own come from it, when they are called for."""
 
-    modules: ClassVar = beside(__file__, "commands")
+    modules: ClassVar = {
+        "completion": "opslib.cli.completion",
+        "find": "opslib.cli.finding",
+        "incident": "opslib.cli.incidents.commands",
+        "incidents": "opslib.cli.incidents.commands",
+        "lab": "opslib.cli.incidents.practice",
+        "note": "opslib.cli.sittings",
+        "open": "opslib.cli.sittings",
+        "policy": "opslib.policies.commands",
+        "readiness": "opslib.cli.readiness",
+        "schedule": "opslib.schedules.commands",
+        "target": "opslib.cli.targets",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*super().list_commands(ctx), *self.modules]

@@ -8,7 +8,7 @@ import click
 
 from opslib.catalogue import described
 from opslib.cli import given, streams
-from opslib.core import Json, OpsError, UsageError, console, targets
+from opslib.core import OpsError, UsageError, console, targets
 
 _CHECKED = """\b
 Exit status: 0 nothing is wrong; 1 something is not there, or could not be asked;
@@ -26,14 +26,18 @@ def list_() -> Any:
     """Every target with its account, and how much is wrong in its file."""
     rows = described.listed()
     header = ["target", "title", "account", "region", "profile", "wrong in its file"]
-    cells = [[row["name"], *(row[key] or "" for key in header[1:5]), _wrong(row)] for row in rows]
-    click.echo("Each also as lab/…. All keys: docs/targets.md\n", err=True)
+    cells = [
+        [
+            row["name"],
+            *(row[key] or "" for key in header[1:5]),
+            len(row["problems"]) or "nothing",
+        ]
+        for row in rows
+    ]
+    click.echo(
+        "Each also as lab/…. All of it: opslib target check NAME, docs/targets.md\n", err=True
+    )
     return rows, console.table(header, cells)
-
-
-def _wrong(row: Json) -> str:
-    found = len(row["problems"])
-    return f"{found}: opslib target check {row['name']}" if found else "nothing"
 
 
 @target.command(epilog=_CHECKED)

@@ -20,7 +20,13 @@ Json: TypeAlias = dict[str, Any]  # an object, as AWS and files describe one
 # libyaml's, where it is there: ten times faster.
 _FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST = 200_000  # parts of a file
-_ENDLESS = re.compile(r"(?i).*:float[-+]?(\.inf|\.nan|.*e\+?\d{3})")
+# What JSON has, numbers as people compare them: 1:30 is 90 here, 010 is 8, 20 digits are rounded.
+_PLAIN = re.compile(
+    r"(?:str|merge|bool|null|map|seq|(?:int|float)[-+]?(0|[1-9][\d_]{0,14})?(\.\d*)?(e[-+]?\d{1,2})?)",
+    re.IGNORECASE,
+)
+_MOST = 200_000  # parts of a file
+# Numbers as people write and compare them: 1:30 is 90 here, 010 is 8, and 20 digits are rounded.
 _SCHEMAS = Path(__file__).parent / "schemas"
 
 
@@ -139,7 +145,7 @@ def declares(schema: str, path: Iterable[str]) -> bool:
 
 
 def _odd_parts(path: Path, node: yaml.Node | None, sizes: dict[int, int]) -> Iterator[str]:
-    """Keys that stand twice or are no text, and numbers that are none.
+    """Keys that stand twice or are no text, numbers that are none, and what JSON does not have.
 
     `sizes`: takes how many parts each part has, an anchor's as often as it is named.
     """
@@ -159,8 +165,12 @@ def _odd_parts(path: Path, node: yaml.Node | None, sizes: dict[int, int]) -> Ite
                 yield f"{at} {name!r} stands twice."
             seen.add(name)
         parts = [child for _, child in parts]
-    elif isinstance(node, yaml.ScalarNode) and _ENDLESS.match(node.tag + node.value):
-        yield f"{path}:{node.start_mark.line + 1}: {node.value} is no number to compare with."
+    if node:
+        kind = node.tag.rpartition(":")[2]
+        value = node.value if kind in ("int", "float") else ""  # another may be a secret
+        if not _PLAIN.fullmatch(kind + value):
+            told = f"{value or kind} is no text and no number to compare with"
+            yield f"{path}:{node.start_mark.line + 1}: {told}: quote it, or write it out."
     for child in parts:
         yield from _odd_parts(path, child, sizes)
     sizes[id(node)] = 1 + sum(sizes[id(child)] for child in parts)

@@ -54,11 +54,13 @@ def list_upkeep(ops: Connection, table: str = "") -> Frame:
 def plan_upkeep(ops: Connection, table: str, work: str = "vacuum") -> Planned:
     """VACUUM and ANALYZE a table, only ANALYZE it, or make its indexes anew (CONCURRENTLY).
 
-    Readers and writers go on meanwhile. Raises UsageError (also: no such table, or none at all).
+    Readers and writers go on meanwhile. Raises UsageError (also: no such table).
     """
     if work not in WORKS:
         raise UsageError(f"work = {work!r} is none of {', '.join(WORKS)}.")
     found = list_upkeep(ops, table)
+    if found.empty and not table:
+        return Planned("the database has no table: nothing to look after")
     if found.empty:
         raise unknown_name("table", table, list_upkeep(ops)["table"], f" of {ops.target.name}")
     row = found.iloc[0]

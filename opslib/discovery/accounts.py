@@ -95,7 +95,9 @@ def _ask(ops: Connection, found: Account, kind: str, thing: Json) -> None:
 
 def _named(about: Json, thing: Json) -> str:
     name = str(jmespath.search(about["name"], thing))
-    return _last(name) if name.startswith(("http://", "https://", "arn:")) else name
+    if name.startswith(("http://", "https://", "arn:", "/hostedzone/")):
+        return _last(name)
+    return name.rstrip(".")  # of a host of Route 53
 
 
 def _last(name: str) -> str:

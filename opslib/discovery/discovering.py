@@ -48,12 +48,11 @@ def written(made: Draft) -> str:
     lines += [f"# ? {_one_line(each)}" for each in beside(made)]
     known = [place[0] for place, _ in strict_yaml.keys("target") if len(place) == 1]
     for section in filter(made.facts.__contains__, known):
-        notes = made.notes.get(section, ())
         body = yaml.safe_dump(
             {section: made.facts[section]}, sort_keys=False, allow_unicode=True, width=110
         )
-        nested = isinstance(made.facts[section], dict)
-        lines += [""] * nested + [f"# ? {_one_line(note)}" for note in dict.fromkeys(notes)]
+        lines += [""] * isinstance(made.facts[section], dict)
+        lines += [f"# ? {_one_line(note)}" for note in dict.fromkeys(made.notes.get(section, ()))]
         lines += body.rstrip().splitlines()
     return "\n".join(lines) + "\n"
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Any
 
 import jmespath
@@ -49,13 +48,12 @@ def about(account: Account, prefix: str, name: str) -> tuple[str, str]:
     things = [each for kind in kinds for each in account[kind]]
     tagged = [{key.lower(): value for key, value in each["tags"].items()} for each in things]
     every = [words(each["name"]) for each in things]
-    environments = [*known("environments", "production"), *known("environments", "other")]
-    alike = takewhile(lambda column: len({*column}) == 1, zip(*every, strict=False))
-    split = words(name or prefix) or [column[0] for column in alike]
+    environments = [*known("words", "production"), *known("words", "other")]
+    shared = [word for word in (every or [[]])[0] if all(word in of for of in every)]
+    split = words(name or prefix) or shared
     environment = split[-1] if len(split) > 1 and (name or split[-1] in environments) else ""
     system = "-".join(split[:-1] if environment else split)
-    common = (each for each in environments if all(each in of for of in every))
-    environment = environment or first(common)  # production first, where nothing tells
+    environment = environment or first(each for each in environments if each in shared)
     if not name:
         system = _told(tagged, known("tags", "system")) or system
         environment = _told(tagged, known("tags", "environment")) or environment
@@ -68,9 +66,9 @@ def _told(tagged: list[Json], keys: list[str]) -> str:
 
 def draft(account: Account, head: Json) -> Draft:
     """The file's sections. `head`: system, environment, account, region, profile."""
-    production = head["environment"] not in known("environments", "other")
-    title = f"{head['system'].replace('-', ' ').title()} {head['environment']}"
-    facts = {"title": title, **head, "production": production, "logs": known("logs")}
+    production = head["environment"] not in known("words", "other")
+    facts = {"title": f"{head['system'].replace('-', ' ').title()} {head['environment']}", **head}
+    facts |= {"production": production, "logs": known("logs")}
     made = Draft(account, facts)
     facts["policy"] = {"apply_at_once": not production, **known("policy")}
     made.note("title", "title: as people call it")
@@ -78,12 +76,11 @@ def draft(account: Account, head: Json) -> Draft:
     _functions(made)
     for section, about in known("sections").items():
         facts[section] = _by_name(made, about)
-    for put in (_api, _queues, _database, _named, _network, _alarms):
+    for put in (_api, _queues, _database, _named, _network, _alarms, _apart):
         put(made)
     facts["secrets"] = {each["name"]: {"max_age_days": _age(each)} for each in account["secrets"]}
     domains = sorted(made.ask("certificates[].name"))
     facts["certificates"] = {name: {"min_days": _VALID_DAYS} for name in domains}
-    made.facts = {key: value for key, value in facts.items() if value not in ({}, [], None)}
     return made
 
 
@@ -161,13 +158,21 @@ def _urls(made: Draft) -> Iterator[tuple[str, str]]:
     yield from ((url, "") for url in made.ask("functions[].url"))
 
 
+def _apart(made: Draft) -> None:
+    """A note where names of production and of another environment stand together."""
+    names = made.ask("[functions, services, clusters, instances, queues, buckets][][].name")
+    live, other = ({n for n in names if has(n, kind)} for kind in ("production", "other"))
+    if live - other and other - live:
+        each = f"{min(live - other)} and {min(other - live)} are in one: discover each by a "
+        made.note("title", each + "--prefix of its own")
+
+
 def _queues(made: Draft) -> None:
     dead = {each["name"]: _dead_letters(each) for each in made.account["queues"]}
     found: Json = {}
     for name, letters in dead.items():
         if name not in dead.values():
-            told = {"name": name} | ({"dead_letters": letters} if letters else {})
-            found[made.short(name, found)] = told
+            found[made.short(name, found)] = _said({"name": name, "dead_letters": letters or None})
     made.facts["queues"] = found
 
 
@@ -223,8 +228,12 @@ def _network(made: Draft) -> None:
         vpc = first(made.ask(f"VPCs[?VpcId=='{id}'].name")) or id
         ends = made.ask(f"endpoints[?VpcId=='{id}'].[ServiceName, VpcEndpointType]")
         endpoints = dict(sorted((name.rpartition(".")[2], kind) for name, kind in ends))
-        told = {"vpc": vpc, "function": made.key("functions", inside["name"])}
-        made.facts["network"] = told | {"endpoints": endpoints} if endpoints else {}
+        if endpoints:
+            made.facts["network"] = {
+                "vpc": vpc,
+                "function": made.key("functions", inside["name"]),
+                "endpoints": endpoints,
+            }
 
 
 def _alarms(made: Draft) -> None:

@@ -48,14 +48,12 @@ def _own(made: Draft) -> dict[str, str]:
     for kind, name in facts.get("database", {}).items():
         if kind in ("cluster", "instance"):
             found[f"DB{kind.capitalize()}Identifier={name}"] = "database"
-    for key, each in facts.get("services", {}).items():
-        found[f"ServiceName={each['name']},ClusterName={each['cluster']}"] = key
     if domain := facts.get("search", {}).get("domain"):
         found[f"DomainName={domain},ClientId={facts['account']}"] = "search"
     if made.api_id:
         found[f"ApiId={made.api_id}"] = "api"
-    for key, each in facts.get("queues", {}).items():
-        found[f"QueueName={each['name']}"] = key
+    for section, form in known("own").items():
+        found |= {form.format(**each): key for key, each in facts.get(section, {}).items()}
     return found
 
 
@@ -116,5 +114,6 @@ def _share(alarm: Json) -> Json | None:
     except UsageError:  # functions, other statistics: no share of sums
         return None
     told = {"expression": expression[0], "of": of, "critical": _round(alarm["Threshold"])}
-    below = {"below": True} if alarm["ComparisonOperator"].startswith("Less") else {}
-    return {"title": alarm.get("AlarmDescription") or alarm["name"], **told, **below}
+    if alarm["ComparisonOperator"].startswith("Less"):
+        told["below"] = True
+    return {"title": alarm.get("AlarmDescription") or alarm["name"], **told}

@@ -1,7 +1,8 @@
 """What API and database tell of themselves: health paths, tables of jobs, users, migrations."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -27,15 +28,13 @@ class Told:
 def ask_api(ops: Connection, made: Draft) -> Told:
     """Adds what the API tells of its health and its items. Only GET."""
     api = made.facts["api"]
-    paths = next(filter(None, (_paths(_got(ops, path)) for path in known("openapi"))), {})
+    paths = next(filter(None, (_paths(body) for _, body in _got(ops, known("openapi")))), {})
     asked = (path for path, how in paths.items() if "get" in how and "{" not in path)
     listed = [path for path in asked if has(path, "probe")]
-    bodies = {path: body for path in listed if (body := _got(ops, path)) is not None}
-    for path in () if bodies else known("health"):
-        if (body := _got(ops, path)) is not None:
-            below = {path + more: _got(ops, path + more) for more in known("below")}
-            bodies = {path: body} | {p: body for p, body in below.items() if body is not None}
-            break
+    bodies = dict(_got(ops, listed))
+    for path, body in () if bodies else _got(ops, known("health")):
+        bodies = {path: body, **dict(_got(ops, [path + more for more in known("below")]))}
+        break
     deep = [path for path in bodies if has(path, "deep")]
     if bodies:
         shallow = [path for path in bodies if path not in deep]
@@ -50,13 +49,12 @@ def ask_api(ops: Connection, made: Draft) -> Told:
     return told
 
 
-def _got(ops: Connection, path: str) -> Any:
-    """What a path answers with 2xx, else None."""
-    try:
-        answer = ops.http("GET", path)
-    except OpsError:
-        return None
-    return (answer.body if answer.body is not None else answer.text) if answer.ok else None
+def _got(ops: Connection, paths: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """Paths that answer with 2xx, and what; each is asked when it is wanted."""
+    for path in paths:
+        with suppress(OpsError):
+            if (answer := ops.http("GET", path)).ok:
+                yield path, answer.text if answer.body is None else answer.body
 
 
 def _paths(document: Any) -> Json:
@@ -77,9 +75,8 @@ def _proves(path: str) -> str:
 
 def _items(made: Draft, paths: Json) -> None:
     """The path of an item, and of the list of them."""
-    one = [path for path, how in paths.items() if "get" in how and path.endswith("/{id}")]
-    lists = [path[: -len("/{id}")] for path in sorted(one, key=len)]
-    for path in [path for path in lists if "get" in paths.get(path, {})][:1]:
+    asked = [path for path, how in paths.items() if "get" in how]
+    for path in sorted((path for path in asked if f"{path}/{{id}}" in asked), key=len)[:1]:
         made.facts["api"] |= {"shallow": f"{path}?limit=1", "item": f"{path}/{{id}}"}
 
 
@@ -153,8 +150,9 @@ def _flags(made: Draft, tables: Json) -> None:
         flag = first(each for each in flags if columns.get(each) == "boolean")
         if flag and "id" in columns:
             texts = [each for each, kind in columns.items() if kind in _TEXTS]
-            told = {"table": name, "id": "id", "flag": flag, "shown": texts[:4]}
-            made.facts["database"].setdefault("soft_delete", told)
+            made.facts["database"].setdefault(
+                "soft_delete", {"table": name, "id": "id", "flag": flag, "shown": texts[:4]}
+            )
 
 
 def _jobs(ops: Connection, made: Draft, tables: Json, told: Told) -> Iterator[tuple[str, Json]]:

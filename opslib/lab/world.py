@@ -28,6 +28,7 @@ from opslib.lab.aws.ground import Ground
 from opslib.lab.aws.handlers import FunctionHandler
 from opslib.lab.places import Drill, Estate, Place, load, strangers
 from opslib.lab.postgres.postgres import Postgres
+from opslib.lab.resources import names
 
 _Files = dict[str, bytes]
 # So old may a lab be that a reset goes back to: no job or message in it is late by then.
@@ -134,7 +135,9 @@ class World(Ground[Place]):
             self._seed(place)
         except Exception as exc:
             log.exception("seeding %s", place.name)
-            for name in set(self.postgres.databases()) - databases:
+            # another system's of the same account may have been seeded on the way
+            others = {names.database(each) for each in self.places.values() if each is not place}
+            for name in set(self.postgres.databases()) - databases - others:
                 self.postgres.drop_database(name)
             return misfits.said(place, exc, self.estate(place) is not strangers())
         return ""

@@ -98,7 +98,8 @@ class Outputs:
             if took <= room:
                 (self._pictures if picture else self._used)[cell_index] += took
                 continue
-            name = _name(cell_index, _suffix(mime), number)
+            suffix = _SUFFIXES.get(mime, "json" if "json" in mime else "txt")
+            name = _name(cell_index, suffix, number)
             kept = self._put_beside(name, _picture(text) if picture else text)
             where = f"{self._folder.name}/{name}" if kept else "not kept, for there was too much"
             notes.append(f"… {mime}, {len(text):,} characters: {where}")
@@ -213,10 +214,6 @@ def _replace(cells: list[Any], said: str, instead: str) -> None:
 
 def _name(cell_index: int, suffix: str, number: int = 0) -> str:
     return f"cell-{cell_index + 1:02d}{f'-output-{number:02d}' if number else ''}.{suffix}"
-
-
-def _suffix(mime: str) -> str:
-    return str(_SUFFIXES.get(mime, "json" if "json" in mime else "txt"))
 
 
 def _picture(text: str) -> str | bytes:

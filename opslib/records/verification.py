@@ -49,7 +49,11 @@ def examine(heads: Sequence[str] = ()) -> Examined:
         *(problem for row in rows for problem in look.at(row)),
         *look.at_summaries(),
         *look.strangers({row["id"] for row in rows}),
-        *(Problem(each["id"], _again(each)) for each in entries if each["kind"] == "again"),
+        *(
+            Problem(each["id"], _AGAIN.format(**each))
+            for each in entries
+            if each["kind"] == "again"
+        ),
     ]
     notes = [*filter(None, map(_note, entries)), *look.notes(), *told]
     if any(problem.problem.endswith(NO_ROW) for problem in problems):
@@ -157,11 +161,10 @@ def _rows(count: int) -> str:
     return "a row is" if count == 1 else f"{count} rows are"
 
 
-def _again(entry: Row) -> str:
-    return (
-        f"it had been sealed, was found open, and was sealed again at {entry['at']} by "
-        f"{entry['who']}: what its file said before is not proved"
-    )
+_AGAIN = (
+    "it had been sealed, was found open, and was sealed again at {at} by {who}: what its file said "
+    "before is not proved"
+)
 
 
 def _note(entry: Row) -> str | None:

@@ -37,11 +37,11 @@ BROKEN = {
     ),
     "no number": (
         b"title: B\ncosts: {daily_limit: .nan}\n",
-        ":2: .nan is no number to compare with",
+        ":2: .nan is no text and no number to compare with",
     ),
     "no end": (
         b"title: B\ncosts: {daily_limit: 1.0e+400}\n",
-        ":2: 1.0e.400 is no number to compare",
+        ":2: 1.0e.400 is no text and no number to compare",
     ),
     "anchors upon anchors": (
         b"a0: &a0 [x, x]\n"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import jmespath
 import pytest
 
-from opslib.catalogue import parameters
+from opslib.catalogue import parameters, procedures
+from opslib.core.connections import targets
 from opslib.core.errors import UsageError
 
 CELL = """target: str = "lab/x-y"  # the target
@@ -50,8 +52,6 @@ def test_a_declaration_that_is_none_is_refused_with_those_there_are() -> None:
 
 def test_papermill_reads_the_same_parameters_from_every_notebook() -> None:
     import papermill
-
-    from opslib.catalogue import procedures
 
     for procedure in procedures.list_procedures():
         seen = papermill.inspect_notebook(str(procedure.path))
@@ -163,11 +163,23 @@ def test_what_is_no_time_or_none_of_its_words_is_refused(
 
 
 def test_every_parameter_that_is_a_moment_says_so() -> None:
-    from opslib.catalogue import procedures
-
     every = [p for each in procedures.list_procedures() for p in each.parameters]
     assert all(p.time for p in every if p.name in ("since", "until") or "UTC" in p.help)
     assert all(p.record for p in every if p.name == "record")
+
+
+def test_a_default_that_one_system_has_is_declared_to_be_of_that_section_or_system() -> None:
+    """Else it is taken on another system, too, which has no such name."""
+    described = [targets.load(name).facts.plain() for name in targets.names()]
+    places = ["functions", "services", "queues", "buckets", "tables", "jobs"]
+    places += ["database.queries", "cache.keys"]
+    names = {n for of in described for at in places for n in jmespath.search(at, of) or ()}
+    assert not [
+        f"{each.name}: {p.name}={p.default}"
+        for each in procedures.list_procedures()
+        for p in each.parameters
+        if p.default in [*names] and not (p.of or p.own or p.words)
+    ]
 
 
 WINDOW = """target: str = "lab/x-y"

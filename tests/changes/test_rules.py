@@ -889,6 +889,14 @@ def test_a_job_that_may_take_longer_than_its_message_is_hidden_is_found() -> Non
     assert "worker may take 700 s" in seen[0].seen
 
 
+def test_a_job_of_which_only_the_queue_is_described_hinders_no_rule() -> None:
+    found = world("function", "worker", {"FunctionName": "worker", "Timeout": 700, "triggers": []})
+    ops = asking()
+    ops.target.facts["jobs"] = {"mail": {"queue": "orders"}}
+    seen = list(rules.judged(ops, Described(found), lambda _: ""))
+    assert [f.check for f in seen if f.status != "ok"] == []
+
+
 def test_an_odd_answer_is_unknown_and_the_other_rules_go_on() -> None:
     odd = {"public access block": 7, "lifecycle": [EMPTIED]}
     assert broken("bucket", "data", odd) == [

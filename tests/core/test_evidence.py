@@ -47,6 +47,12 @@ def test_trouble_without_a_named_cause_says_so() -> None:
     assert evidence([Question("a").answer("ok", "well")]) == []
 
 
+def test_what_hides_many_answers_is_said_once() -> None:
+    assert evidence([DENIED, DENIED, DENIED]) == [
+        ("not known", "alarms: Denied: cloudwatch describe_alarms")
+    ]
+
+
 def test_it_is_five_lines_however_much_was_found() -> None:
     many = [Question(f"q{i}").judged(i % 2 == 0, "s" * 500, cause=f"c{i}") for i in range(60)]
     dark = [Question(f"d{i}").answer("unknown", "x" * 500) for i in range(40)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,59 @@ def test_a_runbook_that_would_approve_for_whoever_runs_it_is_refused_with_its_li
     for load in (lambda: runbooks.entries("shop"), lambda: runbooks.find("shop/back")):
         with pytest.raises(UsageError, match=rf"shop\.yaml:11: .*parameters\.{name}: is not set"):
             load()
+
+
+ENTRY = "  - {name: x, title: X, procedure: reports/daily}\n"
+
+
+@pytest.mark.parametrize(
+    ("system", "entries", "told"), [("shop", ENTRY * 2, "entry 'x' stands twice")]
+)
+def test_a_runbook_of_which_nobody_knows_what_is_meant_is_refused(
+    home: Path, system: str, entries: str, told: str
+) -> None:
+    book = f"system: {system}\ntitle: Shop\nsections:\n- title: One\n  entries:\n{entries}"
+    (home / "parameters" / "runbooks" / "shop.yaml").write_text(book)
+    for load in (lambda: runbooks.entries("shop"), lambda: runbooks.find("shop/x")):
+        with pytest.raises(UsageError, match=rf"shop\.yaml: {told}"):
+            load()
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("services: {a: {cluster: c, name: a, port: 1:30}}", "1:30 is no text and no number"),
+        ("services: {a: {cluster: c, name: a, port: 01750}}", "01750 is no text"),
+        ("services: {a: {cluster: c, name: a, port: 0x1F90}}", "0x1F90 is no text"),
+        ("metrics: {a: {warn: 12345678901234567890}}", "12345678901234567890 is no text"),
+        (
+            "database: {migrate: {function: a, payload: {day: 2027-01-31}}}",
+            "timestamp is no text and no number",
+        ),
+        (
+            "database: {migrate: {function: a, payload: {day: !!binary aGk=}}}",
+            "binary is no text and no number",
+        ),
+        ("database: {migrate: {function: a, payload: !!set {a}}}", "set is no text and no number"),
+        ("api: {url: 'https://shop.example/v1?key=1'}", "does not match"),
+        ("logs: {groups: ['arn:aws:logs:eu-west-1:1:log-group:/x:*']}", "does not match"),
+        ("alarms: {patterns: [], expected: {'arn:aws:cloudwatch:x': y}}", "does not match"),
+        ("certificates: {'https://shop.example': {min_days: 9}}", "does not match"),
+    ],
+)
+def test_what_would_mean_something_else_than_it_says_is_refused_with_its_line(
+    home: Path, section: str, told: str
+) -> None:
+    write(home, f"{TARGET}{section}\n")
+    assert re.search(rf"shop-staging\.yaml:9: .*{told}", refusal())
+
+
+@pytest.mark.parametrize(
+    "number", ["8_080", "-3", "+3", "0", "1.5e+9", ".5", "0.07", "999999999999999"]
+)
+def test_a_number_as_people_write_it_is_taken(home: Path, number: str) -> None:
+    write(home, f"{TARGET}database: {{migrate: {{function: a, payload: {{n: {number}}}}}}}\n")
+    assert targets.load("shop-staging")["database"]["migrate"]["payload"]["n"] == float(number)
 
 
 def test_a_runbook_entry_with_a_wrong_parameter_is_refused(home: Path) -> None:

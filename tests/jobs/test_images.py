@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,7 @@ def test_an_image_that_is_made_smaller_keeps_all_else_that_it_has(oversized: Con
     had = {
         "ContentType": "image/jpeg",
         "CacheControl": "private, max-age=60",
+        "Expires": datetime(2030, 12, 1, 16, tzinfo=UTC),
         "ContentDisposition": 'inline; filename="page 1.jpg"',
         "ContentLanguage": "de",
         "Metadata": {"scan": "7"},

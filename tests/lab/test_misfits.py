@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,23 @@ def test_a_target_with_a_single_edit_is_there_and_harms_no_other(
             assert f"parameters/targets/{name}.yaml" in why, edit
             assert not re.search(r"KeyError|Traceback|<", why), edit
         world.tick()
+
+
+@pytest.mark.parametrize("system", ["aviary", "zoo"])
+def test_of_two_targets_that_describe_the_same_things_one_is_there_and_whole(
+    world: World, project: Path, system: str
+) -> None:
+    text = (project / f"{PRODUCTION}.yaml").read_text()
+    (project / f"{system}-production.yaml").write_text(
+        re.sub("(?m)^system: .*", f"system: {system}", text)
+    )
+    world.reset()
+    for name in (every := {PRODUCTION, f"{system}-production"}):
+        with suppress(UsageError):
+            world.place(name)
+    (there,) = every - world.skipped.keys()
+    assert "AlreadyExists" in str(world.skipped)
+    assert there.replace("-", "_") in world.postgres.databases()
 
 
 def test_a_target_that_fits_nothing_is_left_out_and_said_to_be(world: World, project: Path) -> None:

@@ -33,7 +33,7 @@ def evidence(counted: Iterable[Finding]) -> list[Line]:
         said = [f"{cause} ({_proof(of, _BRIEF)})" for cause, of in out.items()]
         told.append(("ruled out", _some(said, "cause")))
     if dark := [f for f in bad if f.status == "unknown" and f.cause not in named]:
-        told.append(("not known", _some([_seen(f, _PROOF) for f in dark], "check")))
+        told.append(("not known", _some([*{_seen(f, _PROOF): f for f in dark}], "check")))
     return told
 
 

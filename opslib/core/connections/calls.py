@@ -234,8 +234,9 @@ def answers_of(client: Any, operation: str, parameters: Json) -> Any:
 def question(service: str, operation: str, where: str, parameters: Json) -> str:
     """What was asked, by its first parameter that names something, and where, for messages."""
     no_names = ("Payload", "ScanBy")
-    texts = (v for k, v in parameters.items() if isinstance(v, str) and k not in no_names)
-    value = next((text for text in texts if 0 < len(text) < 200), "")
+    given = (v for k, v in parameters.items() if k not in no_names)
+    texts = (v[0] if isinstance(v, list) and len(v) == 1 else v for v in given)
+    value = next((text for text in texts if isinstance(text, str) and 0 < len(text) < 200), "")
     name = value.rsplit("/", 1)[-1] if value.startswith("arn:") else value
     return f"{service} {operation}{f' of {name!r}' if name else ''} in {where}"
 

@@ -84,7 +84,9 @@ _STATES = _names("status|outcome|result|state|type")
 _ERROR_KEYS = _names(
     "error|err|exception|errormessage|errortype|stack|stacktrace|exc|excinfo|traceback|panic|@x"
 )
-_FAILED = _names("error|failed|failure|fatal|timeout|critical|aborted|crashed")
+_FAILED = re.compile(  # also a history of Step Functions: ExecutionFailed
+    "(?i:error|failed|failure|fatal|timeout|critical|aborted|crashed)|[A-Z]\\w+(Failed|TimedOut|Aborted)"
+)
 
 
 class Said(NamedTuple):
@@ -160,8 +162,8 @@ def _of_document(document: Json) -> Said:
     told = fields.get("success") is False or not all(map(_NONE.fullmatch, errors))
     if inner.level:  # one that was answered as if all were well, and says an error, too
         return inner._replace(trouble=_is_ill(inner.level, 5 in answers or (told and 2 in answers)))
-    states = (str(fields.get(key)).lower() for key in _STATES)
-    if 5 in answers or told or any(state in _FAILED for state in states):
+    states = (str(fields.get(key)) for key in _STATES)
+    if 5 in answers or told or any(map(_FAILED.fullmatch, states)):
         return inner._replace(trouble=True)
     return inner if inner.trouble is not None or not any(answers) else inner._replace(trouble=False)
 

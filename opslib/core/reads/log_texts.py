@@ -13,6 +13,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from opslib.core.strict_yaml import beside
+
 ANY = "<*>"  # what differs
 _VARIABLE = re.compile(r"[\d<@/]")
 _ALIKE = 0.55  # so much of the words of a template is the same
@@ -38,36 +40,9 @@ _HARMLESS = re.compile(
     rf"|\bsucce\w+ after (?:\w+ )?{_TROUBLES}\b|\bGC\b.*?\(?Allocation Failure\)?",
     re.I,
 )
-_TROUBLE_SAID = re.compile(
-    r"(?<![\w/.$-])(?:errors?|exceptions?|fail(?:s|ed|ures?|ing)?|fatal|panic(?:ked)?"
-    r"|crash(?:e[sd])?|killed|abort(?:ed|ing)?|traceback|refused|denied|unable to|can(?:not|'t)"
-    r"|could(?: not|n't)|unhandled|uncaught|out of memory|segfault\w*|segmentation fault"
-    r"|core dumped|unreachable|unavailable|corrupt(?:ed)?|deadlock(?:ed)?|exhausted|oom[- ]?kill\w*"
-    r"|no space left|throttled|time[sd][ -]?out|deadline exceeded"
-    r"|time-?out (?:after|exceeded|while|waiting|error|expired|reached)"
-    r"|exit(?:ed)?(?: with)?(?: exit)?\W{1,2}(?:code|status|signal)\W{1,2}(?!0)\d+)(?![\w/=-]|\.\w)"
-    r"|\.(?:errors|exc|exceptions)\.(?-i:[A-Z])\w+: "
-    r"|\b(?:errors?|exceptions?|fail(?:ed|ures?))(?:_count)?\s*=\s*[1-9]"
-    r"|\bconnection (?:reset|lost|aborted|closed unexpectedly)|reset by peer|broken pipe"
-    r"|\berr(?:or)?=(?!\W*(?:$|\s)|0\b|nil\b|null\b|none\b|false\b)"
-    r"|(?<![/\w.+-])[A-Za-z_][\w.:]*(?:Error|Exception|(?-i:Fault))\b(?![\w/]|\.\w)"
-    r"|exited before completing|terminate called|exec user process|: command not found"
-    r"|\bsh: \S+: \S+ not found|double free|\b(?:free|malloc|realloc)\(\): |stack smashing"
-    r"|: no such file or directory|no such host|version `\S+ not found|illegal instruction"
-    r"|\b(?-i:E(?:CONN(?:REFUSED|RESET|ABORTED)|TIMEDOUT|HOSTUNREACH|PIPE|NOTFOUND|AI_AGAIN))\b"
-    r"|\*\* \(\w+|panicked at|\bOutOfMemory|Traceback \(most|npm ERR!",
-    re.I,
-)
-# Answers of a server that failed, and processes that crashed, at whatever level they are written.
-ANSWERED = re.compile(
-    r"\sHTTP/\d(?:\.\d)?\"?\s+5\d\d\b|\"\s5\d\d\s|\bCompleted 5\d\d\b"
-    r"|(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) \S+ (?:\S+ )?5\d\d\b"
-    r"|^(?:https?|h2|wss?|grpcs?) \S+ \S+ \S+ \S+ [\d.-]+ [\d.-]+ [\d.-]+ (?:5\d\d|- 5\d\d)\s"
-    r"|\b(?:http_?)?status(?:_?code)?[\"']?\s*[=:]\s*[\"']?5\d\d\b"
-    r"|\b(?:answered|returned|responded|Sent)(?: with)?(?: status| HTTP)? 5\d\d\b"
-    r"|PHP (?:Fatal|Parse) error:|\b(?:terminated by|exited on|killed by) signal (?:[46-9]|11)\b",
-    re.I,
-)
+_MEANT, _SAID, _ANSWERED = map("|".join, beside(__file__, "log_texts").values())
+_TROUBLE_SAID = re.compile(rf"(?<![\w/.$-])(?:{_MEANT})(?![\w/=-]|\.\w)|{_SAID}", re.I)
+ANSWERED = re.compile(_ANSWERED, re.I)
 
 
 def templates(texts: Iterable[str]) -> list[str]:

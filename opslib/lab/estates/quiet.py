@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from psycopg import sql
+import psycopg
+from psycopg import errors, sql
 from psycopg.rows import dict_row
 
 from opslib.core.connections.sql import identifier
@@ -39,13 +40,16 @@ METRICS: list[tuple[str, float, float, float, str]] = [
 ]
 SENT = {"Reputation.BounceRate": 0.012, "Reputation.ComplaintRate": 0.0002}
 _VERSION = "1"  # of the schema: the only migration there is
+_PARTS = 60  # tables and columns of a query that are made
+_NUMBERS = {"id", "count", "amount", "total", "price", "quantity", "size", "bytes", "used"}
 _MIGRATED = {  # by tool: its table's columns, a row
     "django": (
-        "id serial, app text, name text",
-        "INSERT INTO {} (app, name) VALUES ('app', %s)",
+        "id serial PRIMARY KEY, app text, name text",
+        "INSERT INTO {} (app, name) SELECT split_part(head, '.', 1), split_part(head, '.', 2) "
+        "FROM (VALUES (%s)) AS code (head)",
     ),
     "flyway": (
-        "installed_rank serial, version text, success boolean DEFAULT true",
+        "installed_rank serial PRIMARY KEY, version text, success boolean DEFAULT true",
         "INSERT INTO {} (version) VALUES (%s)",
     ),
     "prisma": (
@@ -97,9 +101,19 @@ def _pattern(path: str) -> str:
     return re.escape(unquote(urlsplit(path).path).rstrip("/") or "/")
 
 
+def version(facts: Any) -> str:
+    """The migration that the deployed code needs, as the tool calls it: it was run."""
+    about = facts.get("database", {})
+    head = about.get("migrations_head")
+    if isinstance(head, str):
+        return head
+    return f"app.{_VERSION}" if about.get("migrations_tool") == "django" else _VERSION
+
+
 def _well(request: Request) -> Answer:
     head = request.place.facts.get("database", {}).get("migrations_head", {})
-    field = {head["field"]: _VERSION} if isinstance(head, dict) and "field" in head else {}
+    told = isinstance(head, dict) and "field" in head
+    field = {head["field"]: version(request.place.facts)} if told else {}
     return 200, {"status": "ok", "service": request.place.target.system, **field}
 
 
@@ -185,11 +199,55 @@ def _fill(place: Place, database: Database) -> None:
     about = facts.get("database", {})
     if name := about.get("migrations"):
         _, insert = _migrations(about)
-        head = about.get("migrations_head")
-        version = head if isinstance(head, str) else _VERSION
-        if about.get("migrations_tool") == "django":
-            version = version.rpartition(".")[2]
-        database.execute(sql.SQL(insert).format(sql.Identifier(*name.split("."))), [version])
+        table = sql.Identifier(*name.split("."))
+        database.execute(sql.SQL(insert).format(table), [version(facts)])
+    for query in about.get("queries", {}).values():
+        _answerable(database, query["sql"])
+
+
+def _answerable(database: Database, query: str) -> None:
+    """What a query asks for, and is not there, is made as PostgreSQL names it; empty."""
+    for _ in range(_PARTS):
+        try:
+            database.execute(f"EXPLAIN {query}".encode())
+            return
+        except errors.UndefinedTable as exc:
+            *_, name = str(exc.diag.message_primary).split('"')[:2]
+            schema, _, _ = name.rpartition(".")
+            if schema:
+                made = sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
+                database.execute(made)
+            database.execute(sql.SQL("CREATE TABLE {} ()").format(_table(name)))
+        except errors.UndefinedColumn as exc:
+            name = str(exc.diag.message_primary).split()[1].replace('"', "")
+            alias, _, column = name.rpartition(".")
+            database.execute(
+                sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(
+                    _table(_meant(query, alias)),
+                    sql.Identifier(column),
+                    sql.SQL(_kind(column)),
+                )
+            )
+        except psycopg.Error:  # what it does with it is more than can be guessed
+            return
+
+
+def _table(name: str) -> sql.Identifier:
+    return sql.Identifier(*name.split("."))
+
+
+def _meant(query: str, alias: str) -> str:
+    """The table of a query that is called so; without a name the first."""
+    named = re.findall(r"(?i)\b(?:from|join)\s+([\w.]+)(?:\s+as)?(?:\s+(\w+))?", query)
+    return str(next((table for table, short in named if alias in (short, table)), named[0][0]))
+
+
+def _kind(column: str) -> str:
+    """Of what type a column is whose name is all that is known of it."""
+    last = column.lower().rpartition("_")[2]
+    if last in ("at", "on", "date", "time", "created", "updated"):
+        return "timestamptz"
+    return "bigint" if last in _NUMBERS else "text"
 
 
 def _migrations(about: Any) -> tuple[str, str]:
@@ -227,6 +285,8 @@ def _tables(facts: Any) -> Iterator[tuple[str, str]]:
             if "changed" in each:
                 kinds[each["changed"]] = "timestamptz"
             yield each["table"], ", ".join(f"{identifier(of)} {kind}" for of, kind in kinds.items())
+    for name, column in facts.get("recovery", {}).get("newest", {}).items():
+        yield name, f"{identifier(column)} timestamptz"
     if name := facts.get("users", {}).get("table"):
         columns = "cognito_sub uuid UNIQUE, email text UNIQUE, role text, created_at timestamptz"
         yield name, f"id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, {columns}"

@@ -161,8 +161,9 @@ def _seed_rest(place: Place, about: data.Data, network: Network | None) -> None:
     mail.seed(place)
     for name in place.facts.get("logs", {}).get("groups", ()):
         _log_group(place, name)
-    if "services" in place.facts:
+    if {"services", "maintenance_mode"} & place.facts.keys():
         services.seed(place, about.services, network.of_functions() if network else {})
+    if "services" in place.facts:
         tasks.seed(place, about)
     if "api" in place.facts:
         with ids.apart():

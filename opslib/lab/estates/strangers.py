@@ -19,7 +19,7 @@ from opslib.lab.aws.handlers import ApiHandler, FunctionHandler, Invocation
 from opslib.lab.corrections.cloudwatch import metrics
 from opslib.lab.estates import seeding
 from opslib.lab.estates.generic import drills
-from opslib.lab.estates.quiet import APPLICATION, METRICS, QUIET, SENT, routes
+from opslib.lab.estates.quiet import APPLICATION, METRICS, QUIET, SENT, routes, version
 from opslib.lab.forms.data import (
     Alarm,
     Data,
@@ -57,7 +57,7 @@ def about(place: Place) -> Data:
     behind = next(iter(facts.get("functions", {})), "")
     traffic = _traffic(place, behind)
     return Data(
-        network=Network() if {"network", "services"} & facts.keys() else None,
+        network=Network() if {"network", "services", "maintenance_mode"} & facts.keys() else None,
         database=_database(place),
         cache_days=_days(facts, facts.get("cache", {}).get("secret", "")),
         functions=_functions(place, behind),
@@ -87,10 +87,10 @@ def _functions(place: Place, behind: str) -> Functions:
 def _head(place: Place, kind: str) -> dict[str, str]:
     """The variable that says which migration the code needs: there is one, and it was run."""
     about = place.facts.get("database", {})
-    head, one = about.get("migrations_head", {}), "1"
-    if about.get("migrations_tool") == "django":
-        one = "app.1"  # as its table is read: of which app
-    return {head["variable"]: one} if isinstance(head, dict) and kind in head else {}
+    head = about.get("migrations_head", {})
+    return (
+        {head["variable"]: version(place.facts)} if isinstance(head, dict) and kind in head else {}
+    )
 
 
 def _database(place: Place) -> Database:

@@ -35,6 +35,11 @@ def seed(place: Place, about: data.Services, vpc: Mapping[str, list[str]]) -> No
         place.logs(log_group(place, key), [])
         kept = {"logGroupName": log_group(place, key), "retentionInDays": 90}
         place.client("logs").put_retention_policy(**kept)
+    alone = place.facts.get("maintenance_mode", {}).get("load_balancer")
+    balancers = place.memory.setdefault("balancers", {})
+    if alone and alone not in balancers:  # before machines, say
+        forward = [{"Type": "forward", "TargetGroupArn": _group(place, alone, {})}]
+        balancers[alone] = _balancer(place, alone, forward, vpc)
 
 
 _STARTS = (  # what ECS does by the execution role
@@ -189,15 +194,7 @@ def _balance(place: Place, key: str, facts: Mapping[str, Any], vpc: Mapping[str,
     What no rule sends elsewhere goes to the first; to another what is below its health path.
     """
     elb, name = place.client("elbv2"), facts["target_group"]
-    made = elb.create_target_group(
-        Name=name,
-        Protocol="HTTP",
-        Port=facts.get("port", 80),
-        VpcId=place.memory["vpc"],
-        TargetType="ip",
-        HealthCheckPath=facts.get("health", "/"),
-    )
-    group = str(made["TargetGroups"][0]["TargetGroupArn"])
+    group = _group(place, name, facts)
     forward = [{"Type": "forward", "TargetGroupArn": group}]
     balancers: dict[str, tuple[str, str]] = place.memory.setdefault("balancers", {})
     balancer = str(facts.get("load_balancer", name))
@@ -217,6 +214,18 @@ def _balance(place: Place, key: str, facts: Mapping[str, Any], vpc: Mapping[str,
     of = {"LoadBalancer": place.memory["balancer"], "TargetGroup": place.memory["targets"]}
     place.memory.setdefault("behind", {})[key] = of
     return group
+
+
+def _group(place: Place, name: str, facts: Mapping[str, Any]) -> str:
+    made = place.client("elbv2").create_target_group(
+        Name=name,
+        Protocol="HTTP",
+        Port=facts.get("port", 80),
+        VpcId=place.memory["vpc"],
+        TargetType="ip",
+        HealthCheckPath=facts.get("health", "/"),
+    )
+    return str(made["TargetGroups"][0]["TargetGroupArn"])
 
 
 def _balancer(

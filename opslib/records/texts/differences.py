@@ -62,10 +62,6 @@ def _pairs(one: Json, other: Json) -> Iterator[tuple[str, Any, Any]]:
         yield what, one.get(what, _ABSENT), other.get(what, _ABSENT)
 
 
-def _run(said: Json) -> Json:
-    return {name: said.get(name) for name in _RUN}
-
-
 def _version(said: Json) -> Json:
     """Of the procedure, by the commit that it was in, and of what it ran with."""
     git = said.get("git") or {}
@@ -108,7 +104,7 @@ def _numbered(things: Iterable[Json], key: str) -> Iterator[tuple[str, Json]]:
 
 
 _PARTS: dict[str, Any] = {
-    "run": _run,
+    "run": lambda said: {name: said.get(name) for name in _RUN},
     "version": _version,
     "procedure": _cells,
     "parameter": lambda said: said.get("parameters") or {},
