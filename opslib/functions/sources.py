@@ -91,7 +91,19 @@ def check_sources(ops: Connection, function: str = logs.ALL) -> Findings:
     return Findings(found, frame(rows, SOURCES), note)
 
 
-_MAPPING, _RULE, _SCHEDULE = (Kind(**said) for said in beside(__file__, "triggers").values())
+_MAPPING = Kind(
+    "event source",
+    "lambda",
+    "get_event_source_mapping",
+    "@",
+    "UUID",
+    "State",
+    pending=("Creating", "Enabling", "Disabling", "Updating"),
+    modify="update_event_source_mapping",
+    seconds=600,
+)
+_RULE = Kind("rule", "events", "describe_rule", "@", "Name", "State", pending=())
+_SCHEDULE = Kind("schedule", "scheduler", "get_schedule", "@", "Name", "State", pending=())
 _TOLD = ("Arn", "CreationDate", "LastModificationDate")  # by Scheduler, which takes the rest back
 _LOST = "what it would have sent meanwhile is not sent later"
 _NONE = (

@@ -6,6 +6,7 @@ had to be approved. The text is templates/post-mortem.md.
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -21,11 +22,12 @@ from opslib.incidents.incidents import Incident
 from opslib.incidents.papers import pictures
 from opslib.incidents.papers.pictures import TABLE, Pictures
 from opslib.incidents.standing import Change
-from opslib.incidents.timelines import Timeline, escape
+from opslib.incidents.timelines import Row, Timeline, escape
 from opslib.records.records import Record
 
 FACTS = "facts"
 FOR_AUTHORS = "Cells of facts are made again; what you write is kept."
+_BEFORE = timedelta(hours=1)
 _CELL = 200  # characters of a state in a table
 _BEGINS = re.compile(r"^<!-- ([\w-]+): (\w+) -->$", re.MULTILINE)
 _ODD = ("failed", "refused", "timed out", "kernel died", "interrupted")
@@ -66,6 +68,10 @@ class PostMortem:
     def pictures(self) -> Pictures:
         return pictures.pictures(self.incident, self.timeline)
 
+    @cached_property
+    def last_try(self) -> Incident | None:
+        return practice.last_try(self.incident)
+
     def parts(self) -> Iterator[Part]:
         """In their order."""
         made = templates(Path(__file__).parent, autoescape=True, finalize=_escaped)
@@ -85,8 +91,22 @@ class PostMortem:
             count=count,
         )
         _, *cells = _BEGINS.split(text)
-        for name, kind, said in zip(*[iter(cells)] * 3, strict=True):
+        for name, kind, said in zip(cells[::3], cells[1::3], cells[2::3], strict=True):
             yield Part(name, kind, said.strip())
+
+    @property
+    def impact(self) -> list[Finding]:
+        about = ("impact:", "minutes in ALARM")
+        return [f for f in self.findings if f.check.startswith(about)]
+
+    @property
+    def critical(self) -> list[Record]:
+        return [r for r in self.records if r.status == "critical" and r.ended]
+
+    @property
+    def critical_minutes(self) -> int:
+        last = max(r.ended or r.started for r in self.critical)
+        return round((last - self.critical[0].started) / timedelta(minutes=1))
 
     @property
     def lost(self) -> tuple[str, list[Finding]]:
@@ -98,6 +118,17 @@ class PostMortem:
             if seen:
                 return record.id, list({(f.check, f.seen): f for f in seen}.values())
         return "", []
+
+    @property
+    def rang(self) -> Finding | None:
+        return next((f for f in self.findings if f.check == "alarms that rang"), None)
+
+    @property
+    def before(self) -> list[Row]:
+        """What changed in the hour before."""
+        began, kinds = self.incident.began, ("deployment", "change")
+        rows = self.timeline.rows
+        return [r for r in rows if began - _BEFORE <= r.time <= began and r.kind in kinds]
 
     @cached_property
     def gaps(self) -> list[tuple[str, str]]:
