@@ -31,7 +31,7 @@ def check_reach(ops: Connection) -> Findings:
 
     A topic without a confirmed subscription hears an alarm and tells nobody.
     """
-    found = list_alarms(ops)
+    found = list_alarms(ops, everywhere=True)
     named = set(found["alarm"])
     mine = [alarm for alarm in found.attrs["every"] if alarm["alarm"] in named]
     tells = {arn for alarm in mine for arn in alarm["tells"] if ":sns:" in arn}

@@ -65,23 +65,22 @@ _DESCRIBED = """[MetricAlarms[], CompositeAlarms[]][].{
 }"""
 
 
-def list_alarms(ops: Connection) -> Frame:
-    """Every alarm of the account and region that matches the target's patterns (`alarms.patterns`);
-    where it has something global, also of the one region that tells of such.
+def list_alarms(ops: Connection, everywhere: bool = False) -> Frame:
+    """Every alarm of the account and region that matches the target's patterns (`alarms.patterns`).
 
+    `everywhere`: where the target has something global, also of the one region that tells of such.
     A prefix would miss alarms that are named otherwise, so all are read. Columns: ALARMS;
     `attrs["every"]`: all that there are (CloudWatch DescribeAlarms).
     """
-    kinds = ["MetricAlarm", "CompositeAlarm"]
-    here = ops.target.region
-    regions = {here, identities.home(here)} if any(map(ops.target.at, _GLOBAL)) else {here}
-    every = [
-        alarm
-        for region in regions
-        for alarm in ops.at(region).pages(
-            "cloudwatch", "describe_alarms", _DESCRIBED, AlarmTypes=kinds
-        )
-    ]
+
+    def read(region: str) -> list[Json]:
+        kinds = ["MetricAlarm", "CompositeAlarm"]
+        asked = "cloudwatch", "describe_alarms", _DESCRIBED
+        return ops.at(region).pages(*asked, AlarmTypes=kinds)
+
+    every, home = read(ops.target.region), identities.home(ops.target.region)
+    if everywhere and home != ops.target.region and any(map(ops.target.at, _GLOBAL)):
+        every += ops.each(read, [home], "alarms of {}").get(home, ())
     patterns, expected = ops.target["alarms"]["patterns"], ops.target.at("alarms", "expected")
     rows = []
     for alarm in sorted(every, key=itemgetter("alarm")):
@@ -153,7 +152,7 @@ def check_alarms(ops: Connection) -> Findings:
 
     Evidence: ALARMS.
     """
-    found = list_alarms(ops)
+    found = list_alarms(ops, everywhere=True)
     every, patterns = found.attrs["every"], ", ".join(ops.target["alarms"]["patterns"])
     note = f"{len(found)} of the {len(every)} alarms in {ops.where} match {patterns}."
     findings = [_state(ops, row) for row in found.itertuples()]

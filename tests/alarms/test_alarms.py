@@ -14,6 +14,7 @@ import pytest
 from opslib import alarms, connect, secrets
 from opslib.alarms import reach
 from opslib.core.checks import causes
+from opslib.core.connections.connection import Connection
 from opslib.core.errors import NotAllowed, NotFound
 from opslib.reports import certificates
 
@@ -34,6 +35,25 @@ def test_dead_letters_set_off_their_alarm_and_lead_on(lab: Any, ops: Any) -> Non
     assert any("analysis-dlq" in f.check for f in on)
     assert {f.next for f in on} == {"bluemoxon/dead-letters"}
     assert on[0].threshold == "ApproximateNumberOfMessagesVisible Maximum > 0 in 5 min"
+
+
+def test_who_may_not_ask_there_still_hears_of_his_own(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops = connect("lab/ai-studio-production")
+    mine = {f.check for f in alarms.check_alarms(ops)}
+    at = Connection.at
+
+    def closed(self: Connection, region: str) -> Connection:
+        if region == "us-east-1":
+            raise NotAllowed("an explicit deny in a service control policy")
+        return at(self, region)
+
+    monkeypatch.setattr(Connection, "at", closed)
+    found = alarms.check_alarms(ops)
+    assert {f.check for f in found} - mine == {"alarms of us-east-1"}
+    assert [f.check for f in found if f.status == "unknown"] == ["alarms of us-east-1"]
+    assert mine <= {f.check for f in found}
 
 
 def test_an_alarm_that_stands_where_global_services_tell_is_read_too(lab: Any) -> None:
@@ -57,8 +77,10 @@ def test_an_alarm_that_stands_where_global_services_tell_is_read_too(lab: Any) -
     try:
         [rings] = alarms.check_alarms(ops).troubles
         unheard = [f for f in alarms.check_reach(ops).troubles if "topic" in f.check]
+        to_silence = [*alarms.list_alarms(ops)["alarm"]]  # by a rule of the target's own region
     finally:
         there.delete_alarms(AlarmNames=["ai-studio-spending"])
+    assert "ai-studio-spending" not in to_silence
     assert (rings.status, rings.check) == ("critical", "alarm ai-studio-spending")
     assert [f.seen for f in unheard] == [
         f"there is no such topic in {ops.target.account}/us-east-1: alarms tell nobody"
@@ -245,7 +267,7 @@ def answered(ops: Any, monkeypatch: pytest.MonkeyPatch, **said: Any) -> dict[str
         } | said
         return raised(answer[operation])
 
-    monkeypatch.setattr(reach, "list_alarms", lambda _: every)
+    monkeypatch.setattr(reach, "list_alarms", lambda *_, **__: every)
     monkeypatch.setattr(ops, "pages", pages)
     return {f.check: f for f in alarms.check_reach(ops)}
 
