@@ -574,6 +574,7 @@ KEPT = [
     ("service", "web", task(STABLE="x", ITEMS_TABLE="items")),
     ("function", "f", set_to(TABLE_NAME="items")),
     units(1, 1, BillingMode="PAY_PER_REQUEST"),
+    units(1, 1, scaled=["dynamodb:table:ReadCapacityUnits"]),
     units(5, 5, TableArn=TABLE),
     ("stream", "s", {"StreamStatus": "UPDATING"}),
     ("API host", "b.example.com", shown()),
@@ -843,6 +844,11 @@ def test_a_function_that_does_not_let_in_the_rule_that_starts_it_is_found() -> N
         "policy": json.dumps({"Statement": [{"Principal": {"Service": "events.amazonaws.com"}}]})
     }
     assert beside(("function", "f", {"FunctionArn": arn}), rule) == ["policy of function f"]
+    by_role = {"targets": [{"Arn": arn, "RoleArn": "arn:aws:iam::1:role/r"}]}
+    rests = {"targets": [{"Arn": arn}], "State": "DISABLED"}
+    for other in (by_role, rests):
+        found = beside(("function", "f", {"FunctionArn": arn}), ("rule", "r", other))
+        assert "policy of function f" not in found
     assert (
         beside(("function", "f", {"FunctionArn": arn}), rule, ("live version", "f live", lets))
         == []
