@@ -212,7 +212,7 @@ def set_to(**variables: str) -> dict[str, Any]:
 
 def shown(status: str = "AVAILABLE", by: str = "TLS_1_2", to: str = "a1") -> dict[str, Any]:
     """A host name of API Gateway's."""
-    of = [{"DomainNameStatus": status, "SecurityPolicy": by}]
+    of = [{"DomainNameStatus": status, "SecurityPolicy": by, "CertificateArn": "arn:c"}]
     return {
         "DomainName": "b.example.com",
         "DomainNameConfigurations": of,
@@ -870,8 +870,10 @@ def test_a_host_that_shows_the_certificate_of_another_is_found(
     names: list[str], told: bool
 ) -> None:
     shows = {"Status": "ISSUED", "NotAfter": day(90), "SubjectAlternativeNames": names}
-    found = beside(("API host", "b.example.com", shown()), ("TLS certificate", "arn:c", shows))
-    assert found == ["DomainNameConfigurations of API host b.example.com"] * told
+    host, wrong = ("API host", "b.example.com", shown()), "DomainNameConfigurations of API host"
+    for arn in ("arn:c", "arn:of-another"):
+        shown_by = ("TLS certificate", arn, {**shows, "CertificateArn": arn})
+        assert beside(host, shown_by) == [f"{wrong} b.example.com"] * (told and arn == "arn:c")
 
 
 def test_outside_production_a_database_needs_less() -> None:
