@@ -13,7 +13,7 @@ from tests import rooms
 CORE = "core"
 CHAPTERS = {path.name for path in (rooms.ROOT / "notebooks").iterdir() if path.is_dir()}
 FACES = [*sorted(CHAPTERS - {"edge", "network"}), "records"]
-MOST_FILES, MOST_LINES, MOST_LINES_OF_THE_LAB, MOST_TOKENS = 12, 300, 385, 370_970
+MOST_FILES, MOST_LINES, MOST_LINES_OF_THE_LAB, MOST_TOKENS = 12, 300, 385, 370_980
 
 
 def test_nothing_imports_itself_by_way_of_others() -> None:

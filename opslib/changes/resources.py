@@ -171,7 +171,8 @@ class _Reading:
                 for (kind, name), body in bodies.items():
                     for to, path in table()[kind].get("leads", {}).items():
                         named = _search(path, body, name) if isinstance(body, dict) else ()
-                        led += [(to, each) for each in named or () if isinstance(each, str)]
+                        listed = named if isinstance(named, list) else ()  # not what is unread
+                        led += [(to, each) for each in listed if isinstance(each, str)]
             ahead = [key for key in dict.fromkeys(led) if follow and key not in self.asked]
 
     def _one(self, key: Key) -> dict[Key, Any]:
