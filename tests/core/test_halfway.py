@@ -22,7 +22,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from opslib import NotFound, OpsError
 from opslib.core.actions import exact, handed, lambdas, listed, logins, muting, watching
-from opslib.core.actions.actions import Action, Aws, Http, Merge, Read
+from opslib.core.actions.actions import Action, Aws, Http, Merge, Read, Request
 from opslib.core.actions.stores import objects, searches
 from opslib.core.connections import sending, targets
 from opslib.core.connections.connection import READS, Access, Connection
@@ -177,7 +177,12 @@ EXAMPLES: dict[str, tuple[Action, Answers]] = {
         {"get_function_configuration": {"Environment": {"Variables": {}}}},
     ),
     "http": (Http("POST", "/jobs", {"id": 1}, auth=False), {"POST /jobs": {"id": 1}}),
+    "request": (Request("POST", "/jobs", {"id": 1}, False), {"POST /jobs": {"id": 1}}),
     "invoke": (lambdas.Invoke("f", {}, 1), {"invoke": {"StatusCode": 200}}),
+    "ask": (
+        lambdas.Ask("f", "live", "RequestResponse", "{}", 1),
+        {"invoke": {"StatusCode": 200}},
+    ),
     "listed": (
         listed.Listed(
             Aws("wafv2", "get_ip_set", Name="n", Scope="REGIONAL", Id="i"),

@@ -26,7 +26,7 @@ WORDS = {
     "cloudfront": {"ListFunctions", "GetResourcePolicy"},
     "cloudtrail": {"GetDashboard", "GetQueryResults", "GetResourcePolicy", "ListDashboards"}
     | {"StartQuery"},
-    "cognito-idp": {"DeleteUser", "SignUp"},
+    "cognito-idp": {"ChangePassword", "DeleteUser", "GetGroup", "SignUp"},
     "dynamodb": {"GetResourcePolicy"},
     "apigateway": {"GetAccount", "GetDomainName"},
     "apigatewayv2": {"GetDeployments"},
@@ -35,7 +35,8 @@ WORDS = {
     "elb": {"DescribeLoadBalancerAttributes"},
     "elbv2": {"GetResourcePolicy"},
     "events": {"DeleteRule", "ListEndpoints"},
-    "iam": {"DeleteUser", "ListGroups"},
+    "iam": {"ChangePassword", "DeleteUser", "ListGroups"},
+    "kinesis": {"GetResourcePolicy", "ListQueues"},
     "kms": {"EnableKeyRotation", "ListAliases", "UpdateAlias"},
     "lambda": {"GetResourcePolicy"},
     "opensearch": {"DescribeVpcEndpoints", "ListVersions"},
