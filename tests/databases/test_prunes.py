@@ -49,6 +49,7 @@ def names(ops: Connection) -> set[str]:
     return {each[kind.key] for each in kind.find_all(ops, **database.key, SnapshotType="manual")}
 
 
+@pytest.mark.some(2)
 def test_what_was_taken_here_and_is_old_goes_and_all_else_stays(ops: Connection) -> None:
     old = [take(ops, f"2026-01-0{day}-1", **OURS) for day in (1, 2)]
     kept = {
@@ -72,6 +73,7 @@ def test_what_was_taken_here_and_is_old_goes_and_all_else_stays(ops: Connection)
     assert not plan_pruning(ops, days=30, keep=1).steps
 
 
+@pytest.mark.some(2)
 def test_what_is_young_shared_or_of_another_database_of_that_name_stays(ops: Connection) -> None:
     first, second = (take(ops, f"2026-01-0{day}-1", **OURS) for day in (1, 2))
     kind = rds.database_of(ops).snapshots

@@ -114,6 +114,7 @@ def told(
 ROWS = [(row, named, rule) for row in TABLE for named, rule in row["metrics"].items()]
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize(("row", "named", "rule"), ROWS)
 def test_each_of_the_table_is_told_beyond_its_bounds_and_not_within(
     monkeypatch: pytest.MonkeyPatch, row: Any, named: str, rule: Any
