@@ -26,7 +26,6 @@ _PLAIN = re.compile(
     re.IGNORECASE,
 )
 _MOST = 200_000  # parts of a file
-# Numbers as people write and compare them: 1:30 is 90 here, 010 is 8, and 20 digits are rounded.
 _SCHEMAS = Path(__file__).parent / "schemas"
 
 

@@ -56,10 +56,13 @@ def plan_invocation(
     do = Ask(known.name, asked, how, sent, about["Timeout"])
     if not ops.target.policy.apply_role:  # else another login does it
         known.call("invoke", Qualifier=asked, InvocationType="DryRun")
-    before = f"version {about['Version']} of {about['LastModified'][:19]}"
     notes = [f"It may run for {about['Timeout']} s; what it does stays done."]
     notes += ["If it fails, it runs up to twice more by itself."] * background
-    step = Step(f"Invoke {known.name}, {asked}, with {cut(str(sent), 100)}", do, before)
+    step = Step(
+        f"Invoke {known.name}, {asked}, with {cut(str(sent), 100)}",
+        do,
+        f"version {about['Version']} of {about['LastModified'][:19]}",
+    )
     return Planned(f"invoke {known.name} once", [step], notes)
 
 
@@ -70,9 +73,10 @@ def _payload(given: str, most: int) -> Any:
         sent: Any = text
     except ValueError as exc:
         try:
-            text = paths.typed(given).read_text()
+            path = paths.typed(given)
+            text = path.read_text()
             json.loads(text)
-            sent = file(paths.typed(given))
+            sent = file(path)
         except (OSError, ValueError, RuntimeError):
             raise UsageError(
                 f"payload is neither JSON ({exc}) nor a file of it on this machine. In a shell it "
@@ -96,13 +100,12 @@ def check_answer(ops: Connection) -> Findings:
         return Findings(asked.ok(seen))
     log, said = reply.get("LogResult", ""), reply.get("Payload")
     answered = json.dumps(said, ensure_ascii=False)
-    seen = f"version {reply.get('ExecutedVersion')}: {cut(answered, _BEGINS)}"
-    found = [asked.ok(seen)]
+    found = [asked.ok(f"version {reply.get('ExecutedVersion')}: {cut(answered, _BEGINS)}")]
     if why := reply.get("Failed") or trouble(said):
         sign = sign_of(FAILURES, why)
         follow = sign.next.replace("queues/dead-letters", "logs/search")
         found = [asked.critical(f"{sign.name}: {cut(why, _BEGINS)}", next=follow)]
-    for ms, mb, used in [*_TOOK.findall(log)][-1:]:
+    for ms, mb, used in _TOOK.findall(log)[-1:]:
         seen = f"{float(ms):,.0f} ms of {reply['Timeout']} s, {used} MB of {mb}"
         most = max(float(ms) / 1000 / reply["Timeout"], int(used) / int(mb))
         bounds = Question(

@@ -118,12 +118,7 @@ def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Findin
     asked = Question(words, rule, f"GET {probe.path}")
     answer, said = probe.answer, probe.said
     if answer is None:
-        cause, follows = "api-unreachable", "logs/search"
-        if probe.connected:
-            cause, follows = "api-slow", "metrics/dashboard"
-        # What stands between us and it, a proxy of ours, says nothing of its users.
-        status = "unknown" if probe.kept_back else "critical"
-        return asked.answer(status, probe.seen, cause=cause, next=follows)
+        return silent(asked, probe, "metrics/dashboard" if probe.connected else "logs/search")
     if answers.is_html(answer) and all(each.status == "unclear" for each in said):
         seen = f"{answer.status} with a page of HTML: {answers.in_a_line(answer)}"
         return asked.critical(seen, cause="api-html", next="logs/search")
@@ -140,6 +135,15 @@ def _judged(ops: Connection, probe: Probe, words: str, also: str = "") -> Findin
     quick = answer.seconds <= limit
     follows = "metrics/dashboard"
     return asked.judged(quick, probe.seen, otherwise="warn", cause="api-slow", next=follows)
+
+
+def silent(asked: Question, probe: Probe, follows: str) -> Finding:
+    """No answer came: slow where something listens. What stands between us and it, a proxy of ours,
+    says nothing of its users.
+    """
+    cause = "api-slow" if probe.connected else "api-unreachable"
+    status = "unknown" if probe.kept_back else "critical"
+    return asked.answer(status, probe.seen, cause=cause, next=follows)
 
 
 @check("Are its dependencies healthy?")

@@ -25,7 +25,7 @@ from opslib.core import (
 from opslib.core.actions.actions import Request
 from opslib.core.connections.http import READS, Response
 from opslib.health import answers
-from opslib.health.health import Probe, probe
+from opslib.health.health import Probe, probe, silent
 
 HEADERS = dtypes("""
     header str
@@ -96,9 +96,7 @@ def _judged(ops: Connection, wanted: Expected, of: Probe) -> Findings:
     words, answer = f"{wanted.method} {wanted.path}", of.answer
     asked = Question(words, f"{wanted}, within {limit:g} s", "HTTP")
     if answer is None:
-        cause = "api-slow" if of.connected else "api-unreachable"
-        status = "unknown" if of.kept_back else "critical"
-        return Findings(asked.answer(status, of.seen, cause=cause, next="health/quick"))
+        return Findings(silent(asked, of, "health/quick"))
     seen = f"{of.seen}: {answers.in_a_line(answer)}"
     if sent_to := answer.headers.get("location"):
         seen += f"; it sends to {sent_to}"

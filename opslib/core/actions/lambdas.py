@@ -38,7 +38,13 @@ class Reply(Json):
     """What Lambda Invoke answered. `Failed`: how the function ended, where it did not do well."""
 
 
-@action("ask", lambda do: f"lambda.invoke({do['function']}:{do['qualifier']}, {_sent(do)})")
+@action(
+    "ask",
+    lambda do: (
+        f"lambda.invoke({do['function']}:{do['qualifier']}, {do['how']}, "
+        f"Payload={cut(str(do['payload']), 160)})"
+    ),
+)
 def Ask(
     ops: Connection, function: str, qualifier: str, how: str, payload: Any, timeout_seconds: float
 ) -> Reply:
@@ -54,10 +60,6 @@ def Ask(
     except HalfWay as exc:
         answer = exc.done
     return ops.keep(Reply(answer | {"Timeout": timeout_seconds}))
-
-
-def _sent(do: Json) -> str:
-    return f"{do['how']}, Payload={cut(str(do['payload']), 160)}"
 
 
 def _once(ops: Connection, timeout_seconds: float, sent: Json) -> Json:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 
 from opslib.core import (
@@ -208,16 +209,6 @@ def steps_for_snapshot(ops: Connection, reason: str) -> list[Step]:
 
 
 _OURS = {"reason", "by"}  # tags of what is taken here
-_SHARED = {  # by kind: the call that says with whom one is shared, and where
-    "DBClusterSnapshotIdentifier": (
-        "describe_db_cluster_snapshot_attributes",
-        "DBClusterSnapshotAttributesResult.DBClusterSnapshotAttributes",
-    ),
-    "DBSnapshotIdentifier": (
-        "describe_db_snapshot_attributes",
-        "DBSnapshotAttributesResult.DBSnapshotAttributes",
-    ),
-}
 
 
 @planner
@@ -236,20 +227,31 @@ def plan_pruning(ops: Connection, days: float = 30, keep: int = 3) -> Planned:
     listed.sort(key=lambda each: str(each.get("SnapshotCreateTime", "")), reverse=True)
     held = {each[kind.key]: _held(each, each[kind.key], since) for each in listed}
     ours = [each for each in listed if not held[each[kind.key]]]
-    steps, size = list[Step](), 0
+    old = [
+        each for each in ours[keep:] if each["SnapshotCreateTime"] <= ops.now() - timedelta(days)
+    ]
     for at, each in enumerate(ours):
-        name, taken = each[kind.key], each["SnapshotCreateTime"]
-        young = taken > ops.now() - timedelta(days=days)
-        held[name] = (
-            "among the newest" if at < keep else "younger" * young or _shared(ops, kind, name)
-        )
+        held[each[kind.key]] = "younger" if at >= keep else "among the newest"
+    held |= ops.each(partial(_shared, ops, kind), (each[kind.key] for each in old))
+    steps, size = list[Step](), 0
+    for each in old:
+        name = each[kind.key]
         if held[name]:
             continue
         items = f"{kind.at.removesuffix('[0]')}[?{kind.key}=='{name}' && Status!='deleting']"
         there = Read("rds", kind.describe, f"{items}.Status | [0] || '{ABSENT}'", **database.key)
-        title = f"Delete {name}, taken {taken:%Y-%m-%d} for: {_tags(each).get('reason')}"
+        taken = f"taken {each['SnapshotCreateTime']:%Y-%m-%d} for: {_tags(each).get('reason')}"
         size += each.get("AllocatedStorage") or 0
-        steps.append(Step(title, Thing(kind, name).gone(), each["Status"], ABSENT, None, there))
+        steps.append(
+            Step(
+                f"Delete {name}, {taken}",
+                Thing(kind, name).gone(),
+                each["Status"],
+                ABSENT,
+                None,
+                there,
+            )
+        )
     kept = [f"{name} ({why})" for name, why in held.items() if why]
     notes = [f"{size:,} GB at most are no longer paid for."] * bool(steps)
     notes += [f"Kept: {few(kept, _SAID)}."] * bool(kept)
@@ -274,7 +276,10 @@ def _held(each: Json, name: str, since: datetime | None) -> str:
 
 
 def _shared(ops: Connection, kind: Kind, name: str) -> str:
-    operation, at = _SHARED[kind.key]
-    path = f"{at}[?AttributeName=='restore'].AttributeValues[]"
+    operation, of = (
+        f"{kind.describe.removesuffix('s')}_attributes",
+        kind.key.removesuffix("Identifier"),
+    )
+    path = f"{of}AttributesResult.{of}Attributes[?AttributeName=='restore'].AttributeValues[]"
     shared = Read("rds", operation, path, **{kind.key: name}).perform(ops)
     return f"shared with {', '.join(shared)}" if shared else ""

@@ -117,13 +117,10 @@ def _incidents(entries: Iterator[Row]) -> Iterator[tuple[str, datetime, datetime
         events = [decoded(each["said"], {}) for each in said]
         told = [each["at"] for each in said] + [e["happened"] for e in events if "happened" in e]
         times = [datetime.fromisoformat(each) for each in told]
-        ends = [e["event"] == "end" for e in events if e.get("event") in ("end", "reopen")]
+        ends = [e["event"] for e in events if e.get("event") in ("end", "reopen")]
+        until = max(times) if ends[-1:] == ["end"] else datetime.max.replace(tzinfo=UTC)
         for target in {str(event["target"]) for event in events if "target" in event}:
-            yield (
-                target,
-                min(times),
-                max(times) if ends[-1:] == [True] else datetime.max.replace(tzinfo=UTC),
-            )
+            yield target, min(times), until
 
 
 def _files(row: Row, pages: Json, names: set[str], left: list[str]) -> Iterator[Path]:

@@ -16,7 +16,6 @@ LARGEST = 5 * 1024**3  # bytes that one CopyObject takes
 _PART = 256 * 1024**2
 _SECONDS = 900
 _A_CALL, _AT_ONCE, _A_WAVE = 1000, 8, 250
-_OF = "versions"
 _PAUSES = (0.0, 0.5, 2.0)
 _PASSING = ("InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout")
 
@@ -38,7 +37,7 @@ def DeleteVersions(ops: Connection, bucket: str, objects: list[Json]) -> Any:
 def CopyVersions(ops: Connection, bucket: str, objects: list[Json]) -> Any:
     """Put these versions on top of their keys again, with metadata, tags, class and encryption."""
     return ended(
-        "copied", _OF, ops.gather(*(partial(_tried, _copy, ops, bucket, o) for o in objects))
+        "copied", "versions", ops.gather(*(partial(_tried, _copy, ops, bucket, o) for o in objects))
     )
 
 
@@ -70,7 +69,7 @@ def CopyAcross(ops: Connection, bucket: str, to: str, owner: str, objects: list[
     def tried(batch: Sequence[Json]) -> list[Any]:
         return [_tried(copy, each) for each in batch]
 
-    return ended("copied", _OF, in_waves(ops, tried, objects, 1, _A_WAVE, "objects copied"))
+    return ended("copied", "versions", in_waves(ops, tried, objects, 1, _A_WAVE, "objects copied"))
 
 
 @action(
@@ -113,7 +112,7 @@ def delete_versions(ops: Connection, bucket: str, objects: Sequence[Json]) -> Js
     """What of them is gone: `Deleted`. Raises OpsError that counts what is not, and why."""
     delete = partial(_delete, ops, bucket)
     made = in_waves(ops, delete, objects, _A_CALL, _AT_ONCE, "versions deleted")
-    return ended("deleted", _OF, made)
+    return ended("deleted", "versions", made)
 
 
 def _delete(ops: Connection, bucket: str, batch: Sequence[Json]) -> list[Any]:
